@@ -174,7 +174,7 @@ class VideoFeatures:
             value = getattr(self, name)
             _check(value is None or len(value) == n, f"{name} does not have {n} steps")
         _check(bool(np.all(np.diff(self.picks) > 0)), "picks do not increase")
-        _check(0 <= self.picks[0] and self.picks[-1] < self.n_frames, "picks lie outside the video")
+        _check(self.picks[0] >= 0 and self.picks[-1] < self.n_frames, "picks lie outside the video")
 
     def __repr__(self) -> str:
         objects = None if self.object_features is None else self.object_features.shape
