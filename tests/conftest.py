@@ -1,0 +1,26 @@
+"""Fixtures that every test may use: the shared real data, wherever it lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("VIDEOGRAPH_DATA", ROOT.parent / "shared" / "data"))
+
+
+def skip_or_fail(reason: str) -> None:
+    """Skip, or fail where nothing may be missing (CI)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real videos, annotations and weights."""
+    if not (DATA / "README.md").is_file():
+        skip_or_fail(f"no shared data at {DATA}; say where it is with VIDEOGRAPH_DATA")
+    return DATA
