@@ -1,0 +1,385 @@
+"""The protocol: scores, picks, shots and a budget become a choice of shots.
+
+One file for a user's video and for a published number. Only this file knows 15 %, the knapsack, and
+how scores spread over frames. Where the field's public code disagrees with itself, each variant is a
+named option and ours the default (`Protocol`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from videograph.errors import UsageError
+from videograph.records import Clock, Shots
+
+DEFAULT_SHARE = Fraction(15, 100)
+"""Share of a video that a summary may take: Gygli et al., ECCV 2014, and the whole field since."""
+DEFAULT_BUDGET = "15%"
+
+# What "auto" may come to: long enough to tell something, short enough to be worth it.
+AUTO_SHARES = (Fraction(5, 100), Fraction(30, 100))
+AUTO_SECONDS = (Fraction(10), Fraction(300))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How scores become a summary; the variants that are in print, by name."""
+
+    spread: str = "hold"
+    """"hold": a score holds to the next pick, the last one to the end, 0 before the first (DSNet,
+    PGL-SUM, CSTA); "hold_last_zero": the same, but the last frame keeps 0 (GraVi-T)."""
+    shot_score: str = "mean_inclusive"
+    """"mean_inclusive": mean over all frames of the shot (PGL-SUM, CSTA); "int1000":
+    int(1000 * mean) (DSNet); "mean_drop_last": the shot's last frame is left out (GraVi-T)."""
+    capacity: str = "floor_n_frames"
+    """"floor_n_frames": int(n_frames * share) (DSNet); "floor_last_end": int((last shot's inclusive
+    end + 1) * share) (PGL-SUM, CSTA); "real": n_frames * share, not rounded (GraVi-T)."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in VARIANTS.items():
+            if getattr(self, name) not in allowed:
+                raise UsageError(
+                    f'{name} is "{getattr(self, name)}". Allowed: {", ".join(allowed)}.'
+                )
+
+
+VARIANTS = {
+    "spread": ("hold", "hold_last_zero"),
+    "shot_score": ("mean_inclusive", "int1000", "mean_drop_last"),
+    "capacity": ("floor_n_frames", "floor_last_end", "real"),
+}
+PROTOCOLS = {
+    "ours": Protocol(),
+    "dsnet": Protocol(shot_score="int1000"),
+    "pglsum": Protocol(capacity="floor_last_end"),
+    "gravit": Protocol("hold_last_zero", "mean_drop_last", "real"),
+}
+"""Bundles of variants by the public code that uses them; "pglsum" is also CA-SUM's and CSTA's."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a summary may be: exactly one of the three, or none of them for "auto"."""
+
+    text: str
+    """As people read it ("15%")."""
+    share: Fraction | None = None
+    """Share of the video's length, in (0, 1]."""
+    seconds: Fraction | None = None
+    """Length in seconds."""
+    n_shots: int | None = None
+    """Number of shots, whatever their length."""
+
+
+def parse_budget(budget: str | float | Fraction | None) -> Budget:
+    """The budget that a person means.
+
+    Args:
+        budget: a share ("15%", 0.15, "0.15"), a duration ("90s", "1m30s", "2h"), a count
+            ("12 shots"), "auto", or None for the default.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    text = DEFAULT_BUDGET if budget is None else str(budget).strip()
+    if text == "auto":
+        return Budget(text)
+    if match := re.fullmatch(r"(\d+)\s*shots?", text):
+        if int(match[1]) > 0:
+            return Budget(text, n_shots=int(match[1]))
+    elif match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
+        if 0 < Fraction(match[1]) <= 100:
+            return Budget(text, share=Fraction(match[1]) / 100)
+    elif re.fullmatch(r"\d*\.?\d+", text):
+        if 0 < Fraction(text) <= 1:
+            return Budget(text, share=Fraction(text))
+    elif (seconds := _seconds(text)) > 0:
+        return Budget(text, seconds=seconds)
+    is_percent = re.fullmatch(r"\d+(\.\d+)?", text) and 1 < Fraction(text) <= 100
+    try_percent = f" For {text} %, write {text}%." if is_percent else ""
+    raise UsageError(
+        f'budget is {text}. Allowed: a share in (0, 1] ("15%", 0.15), a duration ("90s", "1m30s"), '
+        f'a count ("12 shots") or "auto".{try_percent}'
+    )
+
+
+def _seconds(text: str) -> Fraction:
+    match = re.fullmatch(r"(?:(\d+)\s*h)?\s*(?:(\d+)\s*m(?:in)?)?\s*(?:(\d+(?:\.\d+)?)\s*s)?", text)
+    hours, minutes, seconds = match.groups() if match else (None, None, None)
+    return Fraction(hours or 0) * 3600 + Fraction(minutes or 0) * 60 + Fraction(seconds or 0)
+
+
+def spread_scores(
+    scores: np.ndarray, picks: np.ndarray, n_frames: int, how: str = "hold"
+) -> np.ndarray:
+    """Scores of all frames, (n_frames,) float64, from those at the picks.
+
+    Args:
+        scores: (n_steps,).
+        picks: frame index of each step, (n_steps,), increasing.
+        n_frames: frames of the video.
+        how: see `Protocol.spread`.
+    """
+    last = n_frames if how == "hold" else n_frames - 1
+    edges = np.append(np.minimum(picks, last), last)
+    frame_scores = np.zeros(n_frames)
+    frame_scores[edges[0] : last] = np.repeat(np.asarray(scores, np.float64), np.diff(edges))
+    return frame_scores
+
+
+def score_shots(frame_scores: np.ndarray, shots: Shots, how: str = "mean_inclusive") -> np.ndarray:
+    """Score of each shot, (n_shots,) float64; `how`: see `Protocol.shot_score`.
+
+    A shot of one frame scores 0 with "mean_drop_last", as an empty slice has nothing to say.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(frame_scores)])
+    start, end = shots.bounds[:, 0], shots.bounds[:, 1]
+    if how == "mean_drop_last":
+        end = end - 1
+    mean = (sums[end] - sums[start]) / np.maximum(end - start, 1)
+    return np.floor(1000 * mean) if how == "int1000" else mean
+
+
+def frame_capacity(shots: Shots, share: Fraction | float, how: str = "floor_n_frames") -> float:
+    """Frames that a summary may hold; `how`: see `Protocol.capacity`.
+
+    "floor_n_frames" and "floor_last_end" agree here, because `Shots` cover the video.
+    """
+    frames = Fraction(share) * shots.n_frames
+    return float(frames) if how == "real" else int(frames)
+
+
+def knapsack(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
+    """The subset of greatest value that fits, (n,) bool: exact 0/1 knapsack.
+
+    Items that no best solution can hold, or lack, are settled first by the Lagrangian bound at the
+    critical ratio; over the rest, the undominated (weight, value) pairs are listed item by item
+    (Nemhauser & Ullmann, 1969). The time so depends on the hard core, not on the capacity's size.
+    Ties go to the smaller total weight, then to earlier items. Items worth nothing stay out.
+
+    Args:
+        values: (n,), at least 0.
+        weights: (n,) whole numbers, above 0.
+        capacity: total weight allowed.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    weights = np.asarray(weights, dtype=np.int64)
+    chosen = np.zeros(len(values), dtype=bool)
+    fits = np.flatnonzero((weights <= capacity) & (values > 0))
+    if weights[fits].sum() <= capacity:
+        chosen[fits] = True
+        return chosen
+    settled_in, core = _settle(values[fits], weights[fits], capacity)
+    chosen[fits[settled_in]] = True
+    room = capacity - weights[chosen].sum()
+    core = fits[core]
+    chosen[core] = _undominated(values[core], weights[core], room)
+    return chosen
+
+
+def _settle(
+    values: np.ndarray, weights: np.ndarray, capacity: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Indices that every best solution holds, and those that remain open."""
+    ratio = values / weights
+    order = np.argsort(-ratio, kind="stable")
+    filled = np.cumsum(weights[order])
+    critical = ratio[order[np.searchsorted(filled, capacity, side="right")]]
+    gain = values - critical * weights
+    upper = critical * capacity + gain[gain > 0].sum()
+    lower, room = 0.0, capacity
+    for i in order:  # greedy: what any best solution reaches at least
+        if weights[i] <= room:
+            lower, room = lower + values[i], room - weights[i]
+    # Going against the sign of an item's gain costs |gain|; rounding must not settle a tie.
+    is_open = upper - np.abs(gain) >= lower - 1e-9 * max(1.0, lower)
+    return np.flatnonzero(~is_open & (gain > 0)), np.flatnonzero(is_open)
+
+
+def _undominated(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
+    total_weight, total_value = np.zeros(1, np.int64), np.zeros(1)
+    history: list[np.ndarray] = []
+    for value, weight in zip(values[::-1], weights[::-1], strict=True):
+        n = np.searchsorted(total_weight, capacity - weight, side="right")
+        w = np.concatenate([total_weight[:n] + weight, total_weight])
+        v = np.concatenate([total_value[:n] + value, total_value])
+        order = np.lexsort((-v, w))  # stable: among equals the earlier item is taken
+        best = np.maximum.accumulate(v[order])
+        keep = order[np.concatenate([[True], v[order][1:] > best[:-1]])]
+        history.append(np.where(keep < n, keep, n - 1 - keep))  # >= 0: taken; -1 - parent: not
+        total_weight, total_value = w[keep], v[keep]
+    chosen = np.zeros(len(values), dtype=bool)
+    state = len(total_value) - 1
+    for i, parents in enumerate(reversed(history)):
+        chosen[i] = parents[state] >= 0
+        state = parents[state] if chosen[i] else -1 - parents[state]
+    return chosen
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which shots make the summary."""
+
+    chosen: np.ndarray
+    """(n_shots,) bool."""
+    shot_scores: np.ndarray
+    """(n_shots,) float64, as the protocol counts them."""
+    frame_scores: np.ndarray
+    """(n_frames,) float64."""
+
+    def frame_mask(self, shots: Shots) -> np.ndarray:
+        """The summary frame by frame, (n_frames,) bool."""
+        return np.repeat(self.chosen, shots.lengths)
+
+
+def select(
+    scores: np.ndarray,
+    picks: np.ndarray,
+    shots: Shots,
+    *,
+    share: Fraction | float = DEFAULT_SHARE,
+    protocol: Protocol | str = "ours",
+) -> Selection:
+    """The benchmark's summary: shots of greatest total score within a share of the frames.
+
+    Args:
+        scores: (n_steps,).
+        picks: frame index of each step, (n_steps,).
+        shots: the video's shots.
+        share: share of the frames that may be chosen.
+        protocol: a `Protocol`, or the name of one in `PROTOCOLS`.
+
+    Raises:
+        UsageError: no protocol has that name.
+    """
+    if isinstance(protocol, str):
+        if protocol not in PROTOCOLS:
+            raise UsageError(f'no protocol named "{protocol}". Available: {", ".join(PROTOCOLS)}.')
+        protocol = PROTOCOLS[protocol]
+    frame_scores = spread_scores(scores, picks, shots.n_frames, protocol.spread)
+    shot_scores = score_shots(frame_scores, shots, protocol.shot_score)
+    capacity = frame_capacity(shots, share, protocol.capacity)
+    return Selection(knapsack(shot_scores, shots.lengths, capacity), shot_scores, frame_scores)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A chosen shot, or the best piece of one that is longer than the whole budget."""
+
+    number: int
+    """Number of the shot, from 0."""
+    start_frame: int
+    """First frame."""
+    end_frame: int
+    """One past the last frame."""
+    keyframe_step: int
+    """Step of the key frame: the best-scored one inside, the most central among equals."""
+    keyframe: int
+    """Frame index of the key frame, inside the span."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `choose` made of a budget."""
+
+    spans: tuple[Span, ...]
+    """In order of time, at least one, none overlapping."""
+    shot_scores: np.ndarray
+    """(n_shots,) float64."""
+    budget_seconds: Fraction
+    """What the budget allows in this video."""
+
+
+def choose(
+    scores: np.ndarray, picks: np.ndarray, shots: Shots, clock: Clock, budget: Budget
+) -> Choice:
+    """The summary of a person's own video: the benchmark's rule, with lengths in time, not frames.
+
+    Never empty: where no shot fits, the best shot is cut to the best-scored piece that does, one
+    frame at least.
+
+    Args:
+        scores: (n_steps,).
+        picks: frame index of each step, (n_steps,).
+        shots: the video's shots.
+        clock: its time stamps.
+        budget: how long the summary may be.
+    """
+    frame_scores = spread_scores(scores, picks, shots.n_frames)
+    shot_scores = score_shots(frame_scores, shots)
+    ticks = np.append(clock.pts, clock.end)
+    lengths = ticks[shots.bounds[:, 1]] - ticks[shots.bounds[:, 0]]
+    if budget.n_shots is not None:
+        best_first = np.lexsort((np.arange(shots.n_shots), lengths, -shot_scores))
+        chosen = np.isin(np.arange(shots.n_shots), best_first[: budget.n_shots])
+        capacity = int(lengths[chosen].sum())
+    else:
+        allowed = _allowed_seconds(budget, clock, shot_scores, lengths)
+        capacity = int(allowed / clock.time_base)
+        chosen = knapsack(shot_scores, lengths, capacity)
+    bounds = shots.bounds[chosen]
+    if not chosen.any():
+        best = int(np.lexsort((lengths, -shot_scores))[0])
+        chosen[best] = True
+        bounds = _best_piece(frame_scores, ticks, *shots.bounds[best], capacity)[None]
+    spans = [
+        Span(int(number), int(start), int(end), *_keyframe(scores, picks, int(start), int(end)))
+        for number, (start, end) in zip(np.flatnonzero(chosen), bounds, strict=True)
+    ]
+    return Choice(tuple(spans), shot_scores, capacity * clock.time_base)
+
+
+def _allowed_seconds(
+    budget: Budget, clock: Clock, shot_scores: np.ndarray, lengths: np.ndarray
+) -> Fraction:
+    if budget.seconds is not None:
+        return min(budget.seconds, clock.duration)
+    if budget.share is not None:
+        return budget.share * clock.duration
+    low, high = AUTO_SHARES
+    share = Fraction(float(lengths[_stands_out(shot_scores)].sum() / lengths.sum()))
+    seconds = min(max(share, low), high) * clock.duration
+    return min(max(seconds, AUTO_SECONDS[0]), AUTO_SECONDS[1], clock.duration)
+
+
+def _stands_out(shot_scores: np.ndarray) -> np.ndarray:
+    """Shots above the break that parts the scores best into two groups (Otsu, 1979), (n_shots,) bool."""
+    ordered = np.sort(shot_scores)
+    n_low = np.arange(1, len(ordered))
+    sums = np.cumsum(ordered)
+    low = sums[:-1] / n_low
+    high = (sums[-1] - sums[:-1]) / (len(ordered) - n_low)
+    between = n_low * (len(ordered) - n_low) * (high - low) ** 2
+    if len(between) == 0 or between.max() <= 0:
+        return np.zeros(len(ordered), dtype=bool)
+    return shot_scores > ordered[np.argmax(between)]
+
+
+def _best_piece(
+    frame_scores: np.ndarray, ticks: np.ndarray, start: int, end: int, capacity: int
+) -> np.ndarray:
+    """First frame and one past the last of the best-scored piece that fits, (2,) int64."""
+    starts = np.arange(start, end)
+    ends = np.searchsorted(ticks, ticks[starts] + capacity, side="right") - 1
+    ends = np.clip(ends, starts + 1, end)
+    sums = np.concatenate([[0.0], np.cumsum(frame_scores)])
+    # A piece cut short by the shot's end loses the score it could have held.
+    full = ends - starts >= np.max(ends - starts) - 1
+    mean = np.where(full, (sums[ends] - sums[starts]) / (ends - starts), -1.0)
+    off_centre = np.abs(ends + starts - (start + end))
+    best = np.lexsort((off_centre, -np.round(mean, 9)))[0]
+    return np.array([starts[best], ends[best]], dtype=np.int64)
+
+
+def _keyframe(scores: np.ndarray, picks: np.ndarray, start: int, end: int) -> tuple[int, int]:
+    off_centre = np.abs(2 * picks - (start + end))
+    inside = np.flatnonzero((picks >= start) & (picks < end))
+    if len(inside) == 0:
+        step = int(np.argmin(off_centre))
+        return step, int(np.clip(picks[step], start, end - 1))
+    step = int(inside[np.lexsort((off_centre[inside], -scores[inside]))[0]])
+    return step, int(picks[step])
