@@ -325,7 +325,8 @@ def choose(
     if not chosen.any():
         best = int(np.lexsort((lengths, -shot_scores))[0])
         chosen[best] = True
-        bounds = _best_piece(frame_scores, ticks, *shots.bounds[best], capacity)[None]
+        start, end = shots.bounds[best]
+        bounds = _best_piece(frame_scores, ticks, start, end, capacity)[None]
     spans = [
         Span(int(number), int(start), int(end), *_keyframe(scores, picks, int(start), int(end)))
         for number, (start, end) in zip(np.flatnonzero(chosen), bounds, strict=True)

@@ -12,12 +12,13 @@ import os
 import pkgutil
 import shutil
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from videograph.errors import UsageError, VideographError
-from videograph.records import Summary
+from videograph.records import Hook, Summary, no_hook
 
 
 def available_exporters() -> list[str]:
@@ -92,6 +93,55 @@ def export(
     finally:
         _remove(hidden)
     return notes
+
+
+def export_all(
+    summary: Summary,
+    folder: str | Path,
+    *,
+    names: Sequence[str] | None = None,
+    force: bool = False,
+    copy: bool = False,
+    hook: Hook = no_hook,
+) -> tuple[dict[str, Path], list[str]]:
+    """Write a summary in several forms into one folder, the page last, so that it sees the others.
+
+    Args:
+        summary: what `videograph.summarize` returned.
+        folder: where to; made if missing.
+        names: the exporters; None means all of them.
+        force: replace what stands there.
+        copy: cut the skim at key frames without encoding anew.
+        hook: told of stage "skim", in seconds of skim.
+
+    Returns:
+        The path of each form, by exporter name, and sentences that a person should read.
+
+    Raises:
+        UsageError: an unknown name, or a place is taken and `force` is not given; nothing is written.
+        VideographError: it could not be written.
+    """
+    paths = places(folder, names, force=force)
+    notes: list[str] = []
+    for name, path in sorted(paths.items(), key=lambda item: item[0] == "html"):
+        options: dict[str, Any] = {"copy": copy, "hook": hook} if name == "mp4" else {}
+        notes += export(summary, path, name=name, force=force, **options)
+    return paths, notes
+
+
+def places(
+    folder: str | Path, names: Sequence[str] | None = None, *, force: bool = False
+) -> dict[str, Path]:
+    """Where each form will stand in a folder, by exporter name.
+
+    Raises:
+        UsageError: an unknown name, or a place is taken and `force` is not given.
+    """
+    wanted = available_exporters() if names is None else list(dict.fromkeys(names))
+    paths = {name: Path(folder) / load_exporter(name).FILE_NAME for name in wanted}
+    for path in paths.values():
+        refuse_taken(path, force=force)
+    return paths
 
 
 def refuse_taken(path: Path, *, force: bool) -> None:

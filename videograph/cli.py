@@ -1,0 +1,158 @@
+"""The command line: Typer and Rich over the library; results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from videograph import __version__
+from videograph.config import SPEEDS, SummarizeConfig
+from videograph.errors import UsageError, VideographError
+from videograph.exporters import available_exporters
+from videograph.progress import progress_hook
+from videograph.summary import DEFAULT_BUDGET
+
+app = typer.Typer(
+    name="videograph",
+    help="A video that is too long becomes a summary to watch, read and edit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True)
+
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="Any video file that FFmpeg reads.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that stand there already.")]
+
+
+@app.command()
+def summarize(
+    video: Video,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the results. [default: VIDEO-summary]"),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help='Length of the summary: 15%, 0.15, 90s, 1m30s, "12 shots" or auto. '
+            f"[default: {DEFAULT_BUDGET}]"
+        ),
+    ] = SummarizeConfig.budget,
+    speed: Annotated[
+        str, typer.Option(help=f"Which frames are looked at: {', '.join(SPEEDS)}.")
+    ] = SummarizeConfig.speed,
+    seed: Annotated[
+        int, typer.Option(help="Seed of everything that draws at random.")
+    ] = SummarizeConfig.seed,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Forms to write, by comma, of: {', '.join(available_exporters())}. [default: all]"
+        ),
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy", help="Cut the skim at key frames, without encoding it anew: faster."
+        ),
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Summarize VIDEO: a skim, key frames, a storyboard page, chapters, timelines for editors."""
+    from videograph.exporters import export_all, places
+    from videograph.pipeline import summarize
+    from videograph.reasons import spoken
+
+    folder = output if output is not None else Path(f"{video.stem}-summary")
+    names = None if export is None else [n.strip() for n in export.split(",") if n.strip()]
+    _refuse_file(folder)
+    places(folder, names, force=force)
+    with progress_hook(err) as hook:
+        summary = summarize(video, budget=budget, speed=speed, seed=seed, hook=hook)
+        paths, notes = export_all(summary, folder, names=names, force=force, copy=copy, hook=hook)
+    for sentence in [*summary.warnings, *notes]:
+        err.print(sentence, markup=False, style="yellow")
+    out.print(
+        f"{spoken(float(summary.summary_seconds))} of {spoken(float(summary.duration_seconds))}, "
+        f"{len(summary.chosen)} of {summary.shots.n_shots} shots",
+        markup=False,
+    )
+    for name, path in paths.items():
+        out.print(f"{name:>10}  {path}", markup=False)
+
+
+@app.command()
+def info(video: Video) -> None:
+    """Print what VIDEO is: container, streams, size, rate, length as its header promises."""
+    from videograph.doctor import describe
+    from videograph.video import probe
+
+    for name, value in describe(probe(video)).items():
+        out.print(f"{name:>10}  {value}", markup=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Check that everything needed is here and works; prints what to do about what does not."""
+    from videograph.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        out.print(f"{'ok' if finding.ok else 'PROBLEM':>10}  {finding.text}", markup=False)
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit()
+
+
+def _refuse_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file. Allowed: a folder for the results. Try another -o.")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line: exit code 0, 1 (the file), 2 (the request), 130 (Ctrl+C)."""
+    debug = os.environ.get("VIDEOGRAPH_DEBUG") == "1"
+    logging.basicConfig(level=logging.INFO if debug else logging.ERROR)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except (VideographError, TyperException) as error:
+        if debug:
+            raise
+        text = error.format_message() if isinstance(error, TyperException) else str(error)
+        err.print(text, markup=False, style="red")
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("Stopped. Nothing half-written was left behind.", markup=False)
+        code = 130
+    except BrokenPipeError:  # the reader of a pipe went away: nobody is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code or 0)
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt  # so that what is being written is cleared away
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""Why a shot is in the summary: its rank, what it stands for in the graph, what is seen in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from videograph.records import (
+    OBJECT_KINDS,
+    ChosenShot,
+    Clock,
+    Neighbour,
+    Reason,
+    Scores,
+    SeenObject,
+    VideoFeatures,
+)
+from videograph.summary import Choice, Span
+
+N_NEIGHBOURS = 4
+"""Neighbours shown for a key frame: a glance, not a list."""
+
+
+def explain(
+    choice: Choice, scores: Scores, features: VideoFeatures, clock: Clock
+) -> tuple[ChosenShot, ...]:
+    """The chosen spans, each with its times, its key frame and the reason why it is there."""
+    ranks = np.empty(len(choice.shot_scores), dtype=np.int64)
+    ranks[np.argsort(-choice.shot_scores, kind="stable")] = np.arange(1, len(ranks) + 1)
+    represented = stands_for(features, [s.keyframe_step for s in choice.spans], clock)
+    return tuple(
+        ChosenShot(
+            number=span.number,
+            start_frame=span.start_frame,
+            end_frame=span.end_frame,
+            start_seconds=clock.seconds(span.start_frame),
+            end_seconds=clock.seconds(span.end_frame),
+            score=float(choice.shot_scores[span.number]),
+            keyframe=span.keyframe,
+            keyframe_step=span.keyframe_step,
+            keyframe_seconds=clock.seconds(span.keyframe),
+            reason=_reason(
+                span, int(ranks[span.number]), len(ranks), float(seconds), scores, features, clock
+            ),
+        )
+        for span, seconds in zip(choice.spans, represented, strict=True)
+    )
+
+
+def stands_for(features: VideoFeatures, keyframe_steps: Sequence[int], clock: Clock) -> np.ndarray:
+    """Seconds of the video that are most like each key frame, (n_keyframes,) float64.
+
+    Likeness is the cosine of the frame features less their mean over the video; every step goes to
+    the nearest key frame, and brings the time until the next step.
+    """
+    rows = features.features - features.features.mean(axis=0)
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    nearest = np.argmax(rows @ rows[np.asarray(keyframe_steps)].T, axis=1)
+    nearest[np.asarray(keyframe_steps)] = np.arange(len(keyframe_steps))
+    held = np.diff(np.append(features.seconds, float(clock.duration)))
+    return np.bincount(nearest, weights=held, minlength=len(keyframe_steps))
+
+
+def _reason(
+    span: Span,
+    rank: int,
+    n_shots: int,
+    represented: float,
+    scores: Scores,
+    features: VideoFeatures,
+    clock: Clock,
+) -> Reason:
+    neighbours = _neighbours(span.keyframe_step, scores, features, clock)
+    objects = _objects(span.keyframe_step, scores, features)
+    parts = [
+        f"Score rank {rank} of {n_shots} shots" if n_shots > 1 else "The only shot",
+        f"the nearest key frame to {spoken(represented)} of the video",
+    ]
+    if neighbours:
+        times = ", ".join(timecode(float(n.seconds)) for n in neighbours[:3])
+        parts.append(f"tied most strongly to {times}")
+    counts = Counter(o.kind for o in objects if o.kind != "grid")
+    if counts:
+        regions = " and ".join(f"{n} {kind}" for kind, n in counts.most_common())
+        parts.append(f"{regions} region{'s' if sum(counts.values()) > 1 else ''} in view")
+    return Reason(
+        text="; ".join(parts) + ".",
+        rank=rank,
+        stands_for_seconds=represented,
+        neighbours=neighbours,
+        objects=objects,
+    )
+
+
+def _neighbours(
+    step: int, scores: Scores, features: VideoFeatures, clock: Clock
+) -> tuple[Neighbour, ...]:
+    pairs = zip(scores.neighbours[step], scores.neighbour_weights[step], strict=True)
+    return tuple(
+        Neighbour(int(j), clock.seconds(int(features.picks[j])), float(weight))
+        for j, weight in list(pairs)[:N_NEIGHBOURS]
+        if j >= 0
+    )
+
+
+def _objects(step: int, scores: Scores, features: VideoFeatures) -> tuple[SeenObject, ...]:
+    mask, boxes = features.object_mask, features.object_boxes
+    if mask is None or boxes is None:
+        return ()
+    kinds = features.object_kinds
+    weights = scores.object_weights
+    slots = np.flatnonzero(mask[step])
+    seen = [
+        SeenObject(
+            kind=OBJECT_KINDS[kinds[step, n]] if kinds is not None else "object",
+            box=tuple(float(x) for x in boxes[step, n]),  # pyright: ignore[reportArgumentType]
+            weight=float(weights[step, n]) if weights is not None else 1 / len(slots),
+        )
+        for n in slots
+    ]
+    return tuple(sorted(seen, key=lambda o: -o.weight))
+
+
+def timecode(seconds: float) -> str:
+    """Time as players write it: 1:23, 1:02:03."""
+    whole = int(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def spoken(seconds: float) -> str:
+    """A length as people say it: 42 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
