@@ -1,0 +1,356 @@
+"""The storyboard: one page that shows the summary, says why, and plays the video beside it.
+
+The page is a single file that loads nothing but the video. Its template, style and script lie
+beside this file; what they show is worked out here, so the page says the same without a script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from videograph.exporters import available_exporters, load_exporter
+from videograph.records import ChosenShot, SeenObject, Summary
+
+SUFFIX = ".html"
+FILE_NAME = "storyboard.html"
+
+IMAGE_WIDTHS = (480, 320, 240, 160)
+"""Widths of the key frames in pixels; the first at which all of them fit into `IMAGES_BYTES`."""
+IMAGES_BYTES = 24_000_000
+"""Room for key frames: phones still open such a page, and a day of video stays below it."""
+THUMBNAILS_BYTES = 6_000_000
+"""Room for thumbnails; beyond it they are thinned evenly."""
+N_CURVE_POINTS = 1500
+"""Points of the score curve, about one per pixel of a wide screen."""
+N_HOVER_STEPS = 20_000
+"""Steps whose score can be read off the curve; beyond it every n-th."""
+N_NEIGHBOURS = 4
+"""Neighbours shown on a card, one row of small pictures."""
+MAX_CLIMB = 3
+"""Folders up from the page to which the video still counts as lying near it."""
+TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
+"""Distances of time marks that people read with ease."""
+SAMPLINGS = {
+    "exact frames": "the frame shown at each half second",
+    "nearest reference frames": "the nearest reference frame",
+    "key frames": "key frames of the file only",
+}
+
+
+def write(summary: Summary, path: Path) -> list[str]:
+    """Write the page to `path`; its links count from the folder of `path`."""
+    page = _template().render(**_page(summary, path))
+    path.write_bytes(page.encode("utf-8", "replace"))  # a file name may hold stray surrogates
+    return []
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["timecode"] = timecode
+    environment.filters["in_words"] = length
+    environment.filters["share"] = share
+    return environment.from_string(_resource("storyboard.html.j2"))
+
+
+def _resource(name: str) -> str:
+    return files("videograph.exporters").joinpath(name).read_text("utf-8")
+
+
+def _page(summary: Summary, path: Path) -> dict[str, Any]:
+    """All that the template shows."""
+    script = _resource("storyboard.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    name = summary.info.path.name
+    return {
+        "summary": summary,
+        "title": summary.info.title or name,
+        "name": name,
+        "video": video_url(summary.info.path, path.parent),
+        "decimals": 1 if summary.duration_seconds < 600 else 0,
+        "notes": _notes(summary),
+        "cards": _cards(summary),
+        "timeline": _timeline(summary),
+        "made": _made(summary),
+        "siblings": _siblings(path),
+        "data": _data(summary),
+        "style": Markup(_resource("storyboard.css")),
+        "script": Markup(script),
+        "script_hash": digest,
+    }
+
+
+def video_url(video: Path, folder: Path) -> str:
+    """Address of the video as seen from a page in `folder`, percent-encoded.
+
+    Relative where the two lie near each other, so that they can travel together; absolute elsewhere.
+    """
+    video, folder = Path(os.path.abspath(video)), Path(os.path.abspath(folder))
+    try:
+        parts = Path(os.path.relpath(video, folder)).parts
+    except ValueError:  # another drive
+        return video.as_uri()
+    if parts.count("..") > MAX_CLIMB:
+        return video.as_uri()
+    return "/".join(quote(os.fsencode(part), safe="") for part in parts)
+
+
+def timecode(seconds: float | Fraction, decimals: int = 0) -> str:
+    """A time as players write it: "1:02", "1:02:03", "0:07.5"."""
+    units = 10**decimals
+    whole, rest = divmod(int(float(seconds) * units + 1e-6), units)
+    minutes, s = divmod(whole, 60)
+    hours, m = divmod(minutes, 60)
+    text = f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+    return f"{text}.{rest:0{decimals}}" if decimals else text
+
+
+def length(seconds: float | Fraction) -> str:
+    """A duration in words: "7.5 s", "1 min 32 s", "2 h 3 min"."""
+    if seconds < 10:
+        return f"{float(seconds):.1f} s"
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {m} min"
+    return f"{m} min {s} s" if m else f"{s} s"
+
+
+def share(part: float) -> str:
+    """A share in per cent, with as many digits as say something."""
+    if part < 0.001:
+        return "< 0.1 %"
+    return f"{100 * part:.1f} %" if part < 0.1 else f"{100 * part:.0f} %"
+
+
+def _notes(summary: Summary) -> list[str]:
+    """What a person should know before trusting the page; nothing twice."""
+    notes, report = list(summary.warnings), summary.report
+    told = " ".join(notes).casefold()
+    if report.decode_failures and "decode" not in told:
+        n = report.decode_failures
+        packets = "1 packet" if n == 1 else f"{n} packets"
+        notes.append(f"{packets} of the file could not be decoded; the rest was read.")
+    if report.duration_shortfall and "promise" not in told and "shortfall" not in told:
+        missing = length(report.duration_shortfall)
+        notes.append(f"The file ends {missing} before its container says it does.")
+    if report.timestamps != "file" and "time stamp" not in told and "timestamp" not in told:
+        notes.append("The file has no time stamps; a constant rate was assumed.")
+    return notes
+
+
+def _data_url(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def shrink(jpeg: bytes, width: int) -> bytes:
+    """The same picture as a JPEG at most `width` pixels wide."""
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.draft("RGB", (width, width))  # decode at a fraction where that is enough
+        small = image.convert("RGB")
+    if small.width > width:
+        height = max(1, round(small.height * width / small.width))
+        small = small.resize((width, height), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=80, optimize=True)
+    return out.getvalue()
+
+
+def _images(summary: Summary) -> list[bytes]:
+    """Pictures of the cards, small enough together; the nearest thumbnail where there is no key frame."""
+    images = summary.keyframe_images
+    if len(images) != len(summary.chosen):
+        return [_nearest_thumbnail(summary, shot.keyframe_step) for shot in summary.chosen]
+    sample = [images[i] for i in np.linspace(0, len(images) - 1, min(12, len(images))).astype(int)]
+    for width in IMAGE_WIDTHS:
+        mean = sum(len(shrink(image, width)) for image in sample) / len(sample)
+        if mean * len(images) <= IMAGES_BYTES or width == IMAGE_WIDTHS[-1]:
+            break
+    return [shrink(image, width) for image in images]
+
+
+def _nearest_thumbnail(summary: Summary, step: int) -> bytes:
+    if not summary.thumbnails:
+        return b""
+    return summary.thumbnails[min(summary.thumbnails, key=lambda other: abs(other - step))]
+
+
+def _thumbnails(summary: Summary) -> list[tuple[float, str]]:
+    """Time and base64 JPEG of the thumbnails the page carries, in order of time."""
+    steps = sorted(summary.thumbnails)
+    size = sum(len(summary.thumbnails[step]) for step in steps)
+    every = max(1, -(-size // THUMBNAILS_BYTES))
+    return [
+        (round(float(summary.seconds[s]), 3), base64.b64encode(summary.thumbnails[s]).decode())
+        for s in steps[::every]
+    ]
+
+
+def _cards(summary: Summary) -> list[dict[str, Any]]:
+    styles: dict[str, int] = {}
+    images = _images(summary)
+    return [
+        {
+            "shot": shot,
+            "image": _data_url(image) if image else None,
+            "objects": [_box(seen, styles) for seen in shot.reason.objects if seen.kind != "none"],
+            "neighbours": shot.reason.neighbours[:N_NEIGHBOURS],
+            "seen": _seen(shot),
+        }
+        for shot, image in zip(summary.chosen, images, strict=True)
+    ]
+
+
+def _box(seen: SeenObject, styles: dict[str, int]) -> dict[str, Any]:
+    """A box in per cent of the picture; a detector's classes take turns among three styles."""
+    x0, y0, x1, y1 = (100 * min(1.0, max(0.0, edge)) for edge in seen.box)
+    kind = seen.kind
+    if kind not in ("moving", "salient", "grid"):
+        kind = f"class{styles.setdefault(kind, len(styles)) % 3}"
+    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "style": kind, "seen": seen}
+
+
+def _seen(shot: ChosenShot) -> str:
+    """The objects of a card in words: "2 moving, 1 salient"; the grid is not worth a word."""
+    counts: dict[str, int] = {}
+    for seen in shot.reason.objects:
+        if seen.kind not in ("none", "grid"):
+            counts[seen.kind] = counts.get(seen.kind, 0) + 1
+    return ", ".join(f"{n} {kind}" for kind, n in counts.items())
+
+
+def _timeline(summary: Summary) -> dict[str, Any]:
+    """The score curve as SVG paths over 1000 x 100 units, and its marks in per cent of the width."""
+    duration = float(summary.duration_seconds)
+    low, high = score_range(summary.scores)
+
+    def x(seconds: float | Fraction) -> float:
+        return 1000 * min(1.0, max(0.0, float(seconds) / duration))
+
+    def y(score: float) -> float:
+        return 100 - 100 * (score - low) / (high - low)
+
+    seconds, scores = envelope(summary.seconds, summary.scores, N_CURVE_POINTS)
+    seconds = [0.0, *seconds, duration]
+    scores = [scores[0], *scores, scores[-1]]
+    curve = "L".join(f"{x(t):.2f} {y(s):.1f}" for t, s in zip(seconds, scores, strict=True))
+    bands = [(x(a), x(b)) for a, b in summary.spans]
+    return {
+        "curve": f"M{curve}",
+        "area": f"M0 100L{curve}L1000 100Z",
+        "bands": "".join(f"M{a:.2f} 0H{b:.2f}V100H{a:.2f}Z" for a, b in bands),
+        "keys": [x(shot.keyframe_seconds) / 10 for shot in summary.chosen],
+        "ticks": [(tick, x(tick) / 10) for tick in ticks(duration)],
+        "low": low,
+        "high": high,
+        **_strip(summary, x),
+    }
+
+
+def score_range(scores: np.ndarray) -> tuple[float, float]:
+    """Ends of the score axis: tenths around all scores, so that a flat curve can still be read."""
+    low = np.floor(10 * float(scores.min()) + 1e-6) / 10
+    high = np.ceil(10 * float(scores.max()) - 1e-6) / 10
+    return float(low), float(max(high, low + 0.1))
+
+
+def envelope(
+    seconds: np.ndarray, scores: np.ndarray, n_points: int
+) -> tuple[Sequence[float], Sequence[float]]:
+    """A curve of at most `n_points` that keeps the lowest and highest score of every stretch."""
+    if len(scores) <= n_points:
+        return seconds.tolist(), scores.tolist()
+    keep: list[int] = []
+    edges = np.linspace(0, len(scores), n_points // 2 + 1).astype(int)
+    for start, end in zip(edges[:-1], edges[1:], strict=True):
+        part = scores[start:end]
+        keep += sorted({start + int(part.argmin()), start + int(part.argmax())})
+    return seconds[keep].tolist(), scores[keep].tolist()
+
+
+def ticks(duration: float) -> list[int]:
+    """Times for the axis, at most nine of them, on distances people read with ease."""
+    step = next((t for t in TICK_SECONDS if duration / t <= 8), TICK_SECONDS[-1])
+    return list(range(0, int(duration) + 1, step))
+
+
+def _strip(summary: Summary, x: Any) -> dict[str, str]:
+    """All shots as bars, chosen and others apart, as SVG paths over 1000 x 100 units."""
+    starts = summary.report.clock.seconds_of(summary.shots.bounds)
+    top = max(float(summary.shot_scores.max()), 1e-9)
+    chosen = {shot.number for shot in summary.chosen}
+    bars: dict[bool, list[str]] = {True: [], False: []}
+    for number, ((a, b), score) in enumerate(zip(starts, summary.shot_scores, strict=True)):
+        height = 12 + 88 * max(0.0, float(score)) / top
+        left, right = x(a), x(b)
+        right = max(left + 0.2, right - min(1.0, 0.15 * (right - left)))  # a gap between shots
+        bars[number in chosen].append(f"M{left:.2f} 100V{100 - height:.0f}H{right:.2f}V100Z")
+    return {"chosen_bars": "".join(bars[True]), "other_bars": "".join(bars[False])}
+
+
+def _made(summary: Summary) -> list[tuple[str, str]]:
+    """How the summary came about, as names and values."""
+    info, report = summary.info, summary.report
+    rate = f" at {float(info.average_rate):.4g} frames/s" if info.average_rate else ""
+    return [
+        ("Video", f"{info.width} × {info.height}, {info.codec}{rate}, {length(report.clock.duration)}"),
+        ("Encoder", summary.encoder),
+        ("Model", summary.form),
+        ("Active parts", _listed(f"{k} {v}" for k, v in summary.active.items()) or "none"),
+        ("Frames seen", f"{len(summary.picks)}, {SAMPLINGS.get(report.sampling, report.sampling)}"
+                        f" ({summary.speed})"),
+        ("Budget", f"{summary.budget}, that is {length(summary.budget_seconds)}"),
+        ("Seed", str(summary.seed)),
+        ("Time stamps", "read from the file" if report.timestamps == "file" else report.timestamps),
+        ("Decode failures", str(report.decode_failures)),
+        ("Duration shortfall", length(report.duration_shortfall) if report.duration_shortfall else "none"),
+        ("Versions", _listed(f"{k} {v}" for k, v in summary.versions.items()) or "not recorded"),
+    ]  # fmt: skip
+
+
+def _listed(items: Iterable[str]) -> str:
+    return ", ".join(items)
+
+
+def _siblings(path: Path) -> list[str]:
+    """Names of the other results beside a page that lies in a result folder."""
+    if path.name != FILE_NAME and not path.name.startswith(f".{FILE_NAME}."):
+        return []  # elsewhere, a file of that name may belong to another video
+    names = [load_exporter(name).FILE_NAME for name in available_exporters()]
+    return [name for name in names if name != FILE_NAME and (path.parent / name).exists()]
+
+
+def _data(summary: Summary) -> dict[str, Any]:
+    """What the script needs: times in seconds, scores, thumbnails."""
+    every = max(1, -(-len(summary.scores) // N_HOVER_STEPS))
+    starts = summary.report.clock.seconds_of(summary.shots.bounds[:, 0])
+    return {
+        "duration": round(float(summary.duration_seconds), 3),
+        "chosen": [_times(shot.start_seconds, shot.end_seconds) for shot in summary.chosen],
+        "numbers": [shot.number for shot in summary.chosen],
+        "spans": [_times(*span) for span in summary.spans],
+        "shots": [round(float(start), 3) for start in starts],
+        "shot_scores": [round(float(score), 3) for score in summary.shot_scores],
+        "seconds": [round(float(s), 2) for s in summary.seconds[::every]],
+        "scores": [round(float(s), 3) for s in summary.scores[::every]],
+        "thumbnails": _thumbnails(summary),
+    }
+
+
+def _times(*seconds: Fraction) -> list[float]:
+    return [round(float(s), 4) for s in seconds]
