@@ -136,11 +136,13 @@ def score_shots(frame_scores: np.ndarray, shots: Shots, how: str = "mean_inclusi
 
     A shot of one frame scores 0 with "mean_drop_last", as an empty slice has nothing to say.
     """
-    sums = np.concatenate([[0.0], np.cumsum(frame_scores)])
-    start, end = shots.bounds[:, 0], shots.bounds[:, 1]
-    if how == "mean_drop_last":
-        end = end - 1
-    mean = (sums[end] - sums[start]) / np.maximum(end - start, 1)
+    dropped = 1 if how == "mean_drop_last" else 0
+    mean = np.array(
+        [
+            frame_scores[start : end - dropped].mean() if end - dropped > start else 0.0
+            for start, end in shots.bounds
+        ]
+    )
     return np.floor(1000 * mean) if how == "int1000" else mean
 
 
@@ -342,7 +344,7 @@ def _allowed_seconds(
     if budget.share is not None:
         return budget.share * clock.duration
     low, high = AUTO_SHARES
-    share = Fraction(float(lengths[_stands_out(shot_scores)].sum() / lengths.sum()))
+    share = Fraction(int(lengths[_stands_out(shot_scores)].sum()), int(lengths.sum()))
     seconds = min(max(share, low), high) * clock.duration
     return min(max(seconds, AUTO_SECONDS[0]), AUTO_SECONDS[1], clock.duration)
 

@@ -1,0 +1,72 @@
+"""Shots: changes found where they are, and none where there is none."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from videograph.records import VideoFeatures
+from videograph.shots import change_steps, find_shots
+
+
+def scenes(lengths: list[int], *, noise: float = 0.05, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(len(lengths), 64))
+    rows = np.repeat(means / np.linalg.norm(means, axis=1, keepdims=True), lengths, axis=0)
+    return (rows + rng.normal(scale=noise, size=rows.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_known_boundaries_are_found(seed: int) -> None:
+    lengths = [12, 30, 7, 18, 25, 40, 9]
+    found = change_steps(scenes(lengths, seed=seed))
+    assert found.tolist() == np.cumsum(lengths)[:-1].tolist()
+
+
+def test_exact_search_agrees_on_a_small_case() -> None:
+    """Against every segmentation: nothing has a smaller KTS objective."""
+    from itertools import combinations, pairwise
+
+    rows = scenes([4, 5, 3], noise=0.1).astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    best = (np.inf, ())
+    for m in range(4):
+        for inner in combinations(range(2, 11), m):
+            edges = [0, *inner, 12]
+            if min(np.diff(edges)) < 2:
+                continue
+            parts = [rows[a:b] for a, b in pairwise(edges)]
+            scatter = sum(((p - p.mean(0)) ** 2).sum() for p in parts)
+            best = min(best, (scatter + (0.25 * m * (np.log(12 / m) + 1) if m else 0), inner))
+    assert tuple(change_steps(rows, penalty=0.25)) == best[1]
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 6, 240])
+def test_a_static_video_is_one_shot(n_steps: int) -> None:
+    rows = np.ones((n_steps, 32), np.float32)
+    assert len(change_steps(rows)) == 0
+    noisy = rows + np.random.default_rng(0).normal(scale=0.01, size=rows.shape)
+    assert len(change_steps(noisy)) == 0
+
+
+def test_zero_features_do_no_harm() -> None:
+    assert len(change_steps(np.zeros((50, 8)))) == 0
+
+
+def test_shots_cover_the_video_and_start_at_the_true_cut() -> None:
+    rows = scenes([10, 10])
+    picks = np.arange(20) * 12
+    cuts = picks.copy()
+    cuts[10] = 113  # the cut lies between the picks 108 and 120
+    features = VideoFeatures(
+        features=rows,
+        picks=picks,
+        seconds=picks / 24,
+        n_frames=245,
+        encoder="test",
+        cut_frames=cuts,
+    )
+    assert find_shots(features).bounds.tolist() == [[0, 113], [113, 245]]
+    assert Fraction(find_shots(features).n_frames) == 245
