@@ -1,0 +1,415 @@
+"""Graphs that are never written down: edges known by the two sides of an inner product.
+
+A temporal graph over n_steps frames has n_steps x n_steps edges. `Edges` gives all that the model and
+its losses ask of them (what each node hears, entropy, strongest edges) in memory linear in n_steps;
+`SparseEdges` does so in time linear in it too, as an approximation. Everything here is a pure function
+of its tensors; equation numbers are those of docs/method.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+SMALL = 64
+"""Nodes up to which a graph is simply written down: the spatial graphs."""
+BLOCK_ENTRIES = 1 << 20
+"""Edges held at a time where edges must be seen one by one: 4 MB in float32."""
+SPARSE_ROWS = 256
+"""Rows of a sparse graph worked on at a time."""
+NEVER = -1e9
+"""Logit of an edge that does not exist; finite, so that a row without edges has finite gradients."""
+
+
+@dataclass(frozen=True)
+class TopEdges:
+    """The strongest edges of each node."""
+
+    columns: Tensor
+    """Nodes they lead to, best first, (..., n, k) int64; -1 where there is no further node."""
+    weights: Tensor
+    """Their weights in the full graph, (..., n, k); 0 where there is none."""
+    kept: Tensor
+    """Their sum, (..., n): what the pruned graph keeps of each node's edges, itself left out."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Adjacency A = softmax_row(scale * q r^T) of one or many fully connected graphs (Eq. 4, 8)."""
+
+    q: Tensor
+    """What each node asks for, rows of length 1, (..., n, d)."""
+    r: Tensor
+    """What each node answers to, rows of length 1, (..., n, d)."""
+    scale: Tensor
+    """Lambda, one positive number; learned, so it carries a gradient."""
+    mask: Tensor | None = None
+    """True for real nodes, (..., n) bool; None when all are."""
+
+    @property
+    def n_valid(self) -> Tensor:
+        """Real nodes of each graph, (...)."""
+        if self.mask is None:
+            return torch.full(self.q.shape[:-2], self.q.shape[-2], device=self.q.device)
+        return self.mask.sum(-1)
+
+    def dense(self) -> Tensor:
+        """The adjacency itself, (..., n, n); rows and columns of padded nodes are 0."""
+        logits = self._asks() @ self.r.transpose(-1, -2)
+        if self.mask is None:
+            return logits.softmax(-1)
+        return masked_softmax(logits, self.mask[..., None, :]) * self.mask[..., None]
+
+    def aggregate(self, values: Tensor) -> Tensor:
+        """A @ values: what each node hears from all, (..., n, width)."""
+        if self.q.shape[-2] <= SMALL:
+            return self.dense() @ values
+        return attend(self._asks(), self.r, values, self.mask)
+
+    def log_partition(self) -> Tensor:
+        """Logsumexp of each row's logits, (..., n)."""
+        lead, n = self.q.shape[:-1], self.q.shape[-2]
+        q, r = (
+            self._asks().reshape(-1, n, self.q.shape[-1]),
+            self.r.reshape(-1, n, self.r.shape[-1]),
+        )
+        mask = None if self.mask is None else self.mask.reshape(-1, n)
+        if n <= SMALL:
+            return _logits(q, r, mask).logsumexp(-1).view(lead)
+        result: Tensor = _RowLogSumExp.apply(q, r, mask)  # pyright: ignore[reportAssignmentType]
+        return result.view(lead)
+
+    def entropy(self) -> Tensor:
+        """Entropy of each row in nats, (..., n), 0 for padded nodes: H_i of Eq. 12.
+
+        H_i = lse_i - scale q_i . (A r)_i, so that no row is ever written down.
+        """
+        return self._keep(self.log_partition() - (self._asks() * self.aggregate(self.r)).sum(-1))
+
+    def squared_affinity(self) -> Tensor:
+        """Mean of (q_i . r_j)^2 over all pairs of real nodes, (...): Eq. 13 by <q^T q, r^T r>."""
+        q, r = self._keep(self.q, 2), self._keep(self.r, 2)
+        total = ((q.transpose(-1, -2) @ q) * (r.transpose(-1, -2) @ r)).sum((-1, -2))
+        return total / self.n_valid.clamp(min=1) ** 2
+
+    def self_weights(self) -> Tensor:
+        """A_ii, (..., n)."""
+        own = (self._asks() * self.r).sum(-1)
+        return self._keep((own - self.log_partition()).exp())
+
+    def without_self(self, values: Tensor, weights: Tensor, eps: float = 1e-6) -> Tensor:
+        """What a node's neighbours hold, its own value left out: r_t of Eq. 14, (..., n, width).
+
+        Args:
+            values: (..., n, width).
+            weights: how much each node has to say, (..., n).
+        """
+        said = torch.cat([weights[..., None] * values, weights[..., None]], -1)
+        heard = self.aggregate(said) - self.self_weights()[..., None] * said
+        return heard[..., :-1] / (heard[..., -1:] + eps)
+
+    @torch.no_grad()
+    def top(self, k: int) -> TopEdges:
+        """The k strongest edges of each node to others, found in blocks of rows."""
+        lead, n, d = self.q.shape[:-2], self.q.shape[-2], self.q.shape[-1]
+        q, r = self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d)
+        mask = None if self.mask is None else self.mask.reshape(-1, n)
+        parts = []
+        for rows in _blocks(n, len(q) * n):
+            weights = _logits(q[:, rows], r, mask).softmax(-1)
+            own = torch.arange(rows.start, rows.stop, device=q.device)
+            weights[:, torch.arange(len(own)), own] = -1.0
+            parts.append(weights.topk(min(k, n), dim=-1))
+        weights = torch.cat([p.values for p in parts], 1)
+        columns = torch.cat([p.indices for p in parts], 1)
+        if mask is not None:
+            weights = weights.masked_fill(~(mask[..., None] & _pick(mask, columns)), -1.0)
+        return _top_edges(columns.view(*lead, n, -1), weights.view(*lead, n, -1), k)
+
+    def _asks(self) -> Tensor:
+        return self.q * self.scale
+
+    def _keep(self, x: Tensor, n_trailing: int = 1) -> Tensor:
+        return (
+            x
+            if self.mask is None
+            else x * self.mask.reshape(*self.mask.shape, *[1] * (n_trailing - 1))
+        )
+
+
+@dataclass(frozen=True)
+class SparseEdges:
+    """Each node sees its window and, beyond it, means of equal runs of nodes ("landmarks").
+
+    A landmark counts as many times as it has nodes outside the window; one softmax runs over window
+    and landmarks. Where all nodes of a run are alike this equals `Edges`; elsewhere it approximates.
+    Padded nodes are taken out first, so padding changes nothing.
+    """
+
+    q: Tensor
+    """As in `Edges`, (n_videos, n, d)."""
+    r: Tensor
+    """As in `Edges`, (n_videos, n, d)."""
+    scale: Tensor
+    """As in `Edges`."""
+    mask: Tensor
+    """True for real nodes, (n_videos, n) bool."""
+    landmarks: tuple[Tensor, ...]
+    """What each landmark answers to, rows of length 1, (n_landmarks, d) for each video."""
+    runs: tuple[int, ...]
+    """Nodes of a run, for each video; the last run may be shorter."""
+    window: int
+    """Nodes seen one by one on either side."""
+
+    @property
+    def n_valid(self) -> Tensor:
+        """Real nodes of each video, (n_videos,)."""
+        return self.mask.sum(-1)
+
+    def aggregate(self, values: Tensor) -> Tensor:
+        """A @ values, (n_videos, n, width)."""
+        return self._each(lambda band, v: band.hear(v, _run_means(v, band.run))[0], values)
+
+    def log_partition(self) -> Tensor:
+        """Logsumexp of each row's logits, (n_videos, n)."""
+        return self._each(lambda band, v: band.hear(v, _run_means(v, band.run))[1], self.r)
+
+    def entropy(self) -> Tensor:
+        """Entropy of each row in nats, a landmark's weight spread over its nodes, (n_videos, n)."""
+
+        def one(band: _Band, r: Tensor) -> Tensor:
+            heard, partition = band.hear(r, band.landmarks)
+            return partition - (band.q * heard).sum(-1)
+
+        return self._each(one, self.r)
+
+    def squared_affinity(self) -> Tensor:
+        """Eq. 13 over all pairs, as in `Edges`."""
+        return Edges(self.q, self.r, self.scale, self.mask).squared_affinity()
+
+    def self_weights(self) -> Tensor:
+        """A_ii, (n_videos, n)."""
+        own = (self.q * self.scale * self.r).sum(-1)
+        return (own - self.log_partition()).exp() * self.mask
+
+    def without_self(self, values: Tensor, weights: Tensor, eps: float = 1e-6) -> Tensor:
+        """As in `Edges`."""
+        said = torch.cat([weights[..., None] * values, weights[..., None]], -1)
+        heard = self.aggregate(said) - self.self_weights()[..., None] * said
+        return heard[..., :-1] / (heard[..., -1:] + eps)
+
+    @torch.no_grad()
+    def top(self, k: int) -> TopEdges:
+        """The k strongest edges to others; a landmark is one edge to the middle of its run, with the
+        weight of one of its nodes."""
+        n = self.q.shape[1]
+        columns = self.mask.new_full((len(self.q), n, k), -1, dtype=torch.int64)
+        weights = self.q.new_zeros(len(self.q), n, k)
+        for video, band in self._bands():
+            real = self.mask[video].nonzero().squeeze(-1)
+            best = band.top(k)
+            columns[video, real] = torch.where(best.columns >= 0, real[best.columns], -1)
+            weights[video, real] = best.weights
+        return TopEdges(columns, weights, weights.sum(-1))
+
+    def _bands(self) -> Iterator[tuple[int, _Band]]:
+        for video, (landmarks, run) in enumerate(zip(self.landmarks, self.runs, strict=True)):
+            real = self.mask[video]
+            q, r = self.q[video][real] * self.scale, self.r[video][real]
+            yield video, _Band(q, r, landmarks, run, self.window)
+
+    def _each(self, measure: Callable[[_Band, Tensor], Tensor], values: Tensor) -> Tensor:
+        results = []
+        for video, band in self._bands():
+            real = self.mask[video].nonzero().squeeze(-1)
+            measured = measure(band, values[video][real])
+            padded = measured.new_zeros(self.q.shape[1], *measured.shape[1:])
+            results.append(padded.index_copy(0, real, measured))
+        return torch.stack(results)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """A sparse graph over the n real nodes of one video; scale folded into q."""
+
+    q: Tensor
+    r: Tensor
+    landmarks: Tensor
+    run: int
+    window: int
+
+    def hear(self, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+        """A @ (values of nodes, far values of landmarks) and the logsumexp of each row."""
+        again = torch.is_grad_enabled()  # backward works chunk by chunk too, at twice the time
+        parts = [
+            checkpoint(self._hear_rows, rows, values, far, use_reentrant=False)
+            if again
+            else self._hear_rows(rows, values, far)
+            for rows in self._chunks()
+        ]
+        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])  # pyright: ignore
+
+    def top(self, k: int) -> TopEdges:
+        parts = []
+        middles = torch.arange(len(self.landmarks), device=self.q.device) * self.run + self.run // 2
+        middles = middles.clamp(max=len(self.r) - 1)
+        for rows in self._chunks():
+            near, logits, outside = self._logits(rows)
+            weights = logits.softmax(-1)
+            wide = near.stop - near.start
+            weights = torch.cat([weights[:, :wide], weights[:, wide:] / outside.clamp(min=1)], -1)
+            at = torch.arange(rows.start, rows.stop, device=self.q.device)
+            weights[torch.arange(len(at)), at - near.start] = -1.0
+            best = weights.topk(min(k, weights.shape[-1]), dim=-1)
+            nodes = torch.arange(near.start, near.stop, device=self.q.device)
+            columns = torch.cat([nodes, middles])[best.indices]
+            parts.append(_top_edges(columns, best.values, k))
+        columns, weights = (
+            torch.cat([p.columns for p in parts]),
+            torch.cat([p.weights for p in parts]),
+        )
+        return TopEdges(columns, weights, weights.sum(-1))
+
+    def _chunks(self) -> Iterator[slice]:
+        for start in range(0, len(self.q), SPARSE_ROWS):
+            yield slice(start, min(start + SPARSE_ROWS, len(self.q)))
+
+    def _hear_rows(self, rows: slice, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+        near, logits, _ = self._logits(rows)
+        weights, wide = logits.softmax(-1), near.stop - near.start
+        heard = weights[:, :wide] @ values[near]
+        if len(far):
+            heard = heard + weights[:, wide:] @ far
+        return heard, logits.logsumexp(-1)
+
+    def _logits(self, rows: slice) -> tuple[slice, Tensor, Tensor]:
+        """Columns seen one by one; logits of those and of the landmarks; nodes left to each landmark."""
+        n, w = len(self.r), self.window
+        near = slice(max(0, rows.start - w), min(n, rows.stop + w))
+        i = torch.arange(rows.start, rows.stop, device=self.q.device)[:, None]
+        j = torch.arange(near.start, near.stop, device=self.q.device)
+        logits = (self.q[rows] @ self.r[near].T).masked_fill((i - j).abs() > w, NEVER)
+        first = torch.arange(len(self.landmarks), device=self.q.device) * self.run
+        end = (first + self.run).clamp(max=n)
+        seen = (torch.minimum(end, i + w + 1) - torch.maximum(first, i - w)).clamp(min=0)
+        outside = (end - first) - seen
+        far = self.q[rows] @ self.landmarks.T + outside.clamp(min=1).to(self.q.dtype).log()
+        return near, torch.cat([logits, far.masked_fill(outside == 0, NEVER)], -1), outside
+
+
+def sparse_edges(
+    q: Tensor, r: Tensor, scale: Tensor, mask: Tensor | None, *, window: int, n_landmarks: int
+) -> SparseEdges:
+    """A sparse graph; `r` are rows of any length, so that a landmark's is the mean of its run's.
+
+    Args:
+        q: rows of length 1, (n_videos, n, d).
+        r: before normalisation, (n_videos, n, d).
+        window: nodes seen one by one on either side.
+        n_landmarks: runs at most; 0 for the window alone.
+    """
+    mask = mask if mask is not None else torch.ones(q.shape[:2], dtype=torch.bool, device=q.device)
+    lengths = mask.sum(-1).tolist()
+    runs = tuple(max(1, -(-int(n) // max(1, n_landmarks))) for n in lengths)
+    means = [_run_means(r[b][mask[b]], run) for b, run in enumerate(runs)]
+    landmarks = tuple(unit(m if n_landmarks else m[:0]) for m in means)
+    return SparseEdges(q, unit(r), scale, mask, landmarks, runs, window)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length 1; a row of zeros stays one."""
+    return F.normalize(x, dim=-1, eps=1e-6)
+
+
+def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last axis where `mask` holds, 0 elsewhere; over an empty set all 0, never NaN."""
+    some = mask.any(-1, keepdim=True)
+    return logits.masked_fill(~mask & some, float("-inf")).softmax(-1) * some
+
+
+def attend(q: Tensor, r: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax_row(q r^T) values by fused attention, nothing of size n x n written down.
+
+    Args:
+        q: scale folded in, because a scale given as a number carries no gradient, (..., n, d).
+        r: (..., n, d).
+        values: (..., n, width).
+        mask: real columns, (..., n), or None for the fastest kernel.
+    """
+    lead, n, width = values.shape[:-2], values.shape[-2], values.shape[-1]
+    common = max(width, q.shape[-1])  # the fused CPU kernel wants all three of one width
+    q, r, values = (
+        F.pad(x, (0, common - x.shape[-1])).reshape(-1, 1, n, common) for x in (q, r, values)
+    )
+    some = None
+    if mask is not None:
+        mask = mask.reshape(-1, 1, 1, n)
+        some = mask.any(-1, keepdim=True)
+        mask = mask | ~some  # an empty set would be NaN: let it see all, then drop it
+    heard = F.scaled_dot_product_attention(q, r, values, attn_mask=mask, scale=1.0)
+    heard = heard if some is None else heard * some
+    return heard[..., :width].reshape(*lead, n, width)
+
+
+class _RowLogSumExp(torch.autograd.Function):
+    """Logsumexp of the rows of q r^T in blocks of rows, computed anew in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
+        blocks = _blocks(q.shape[1], len(q) * q.shape[1])
+        result = torch.cat([_logits(q[:, rows], r, mask).logsumexp(-1) for rows in blocks], 1)
+        ctx.save_for_backward(q, r, result)
+        ctx.mask = mask
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        q, r, result = ctx.saved_tensors
+        (gradient,) = gradients
+        for_q, for_r = torch.empty_like(q), torch.zeros_like(r)
+        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+            weights = (_logits(q[:, rows], r, ctx.mask) - result[:, rows, None]).exp()
+            weights = weights * gradient[:, rows, None]
+            for_q[:, rows] = weights @ r
+            for_r += weights.transpose(-1, -2) @ q[:, rows]
+        return for_q, for_r, None
+
+
+def _logits(q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
+    logits = q @ r.transpose(-1, -2)
+    return logits if mask is None else logits.masked_fill(~mask[..., None, :], NEVER)
+
+
+def _blocks(n_rows: int, entries_per_row: int) -> Iterator[slice]:
+    step = max(1, BLOCK_ENTRIES // max(1, entries_per_row))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def _pick(mask: Tensor, columns: Tensor) -> Tensor:
+    """Whether the nodes named by columns (b, n, k) are real ones."""
+    return mask.gather(1, columns.flatten(1)).view_as(columns)
+
+
+def _top_edges(columns: Tensor, weights: Tensor, k: int) -> TopEdges:
+    none = weights <= 0
+    pad = (0, k - columns.shape[-1])
+    columns = F.pad(columns.masked_fill(none, -1), pad, value=-1)
+    weights = F.pad(weights.masked_fill(none, 0.0), pad)
+    return TopEdges(columns, weights, weights.sum(-1))
+
+
+def _run_means(x: Tensor, run: int) -> Tensor:
+    """Means of equal runs of rows, the last run perhaps shorter: (n, d) to (n_runs, d)."""
+    n_runs = -(-len(x) // run)
+    sums = F.pad(x, (0, 0, 0, n_runs * run - len(x))).view(n_runs, run, -1).sum(1)
+    sizes = torch.full((n_runs, 1), run, device=x.device, dtype=x.dtype)
+    if n_runs:
+        sizes[-1] = len(x) - (n_runs - 1) * run
+    return sums / sizes
