@@ -27,12 +27,17 @@ def drawn_frames(n: int = 6, height: int = 144, width: int = 256, seed: int = 0)
     return frames
 
 
-@pytest.mark.parametrize("name", available_encoders())
-class TestEveryEncoder:
-    @pytest.fixture(scope="class")
-    def encoder(self, name: str) -> Encoder:
-        return load_encoder(name)
+@pytest.fixture(scope="module", params=available_encoders())
+def encoder_name(request: pytest.FixtureRequest) -> str:
+    return request.param
 
+
+@pytest.fixture(scope="module")
+def encoder(encoder_name: str) -> Encoder:
+    return load_encoder(encoder_name)
+
+
+class TestEveryEncoder:
     def test_shapes_and_types(self, encoder: Encoder) -> None:
         n, slots = 6, encoder.n_objects
         seen = encoder.encode(drawn_frames(n))
@@ -49,9 +54,9 @@ class TestEveryEncoder:
         } == expected
 
     def test_has_a_name_with_a_version_and_a_sensible_size(
-        self, name: str, encoder: Encoder
+        self, encoder_name: str, encoder: Encoder
     ) -> None:
-        assert encoder.name.startswith(name) and encoder.name != name
+        assert encoder.name.startswith(encoder_name) and encoder.name != encoder_name
         assert 32 <= encoder.frame_side <= 2048
 
     def test_values_are_finite_and_of_moderate_length(self, encoder: Encoder) -> None:
@@ -75,8 +80,9 @@ class TestEveryEncoder:
         kinds = seen.object_kinds[seen.object_mask]
         assert (kinds > 0).all() and (kinds < len(OBJECT_KINDS)).all()
 
-    def test_same_frames_same_features(self, name: str, encoder: Encoder) -> None:
-        once, again = encoder.encode(drawn_frames()), load_encoder(name).encode(drawn_frames())
+    def test_same_frames_same_features(self, encoder_name: str, encoder: Encoder) -> None:
+        once = encoder.encode(drawn_frames())
+        again = load_encoder(encoder_name).encode(drawn_frames())
         for field in ENCODED_FIELDS:
             np.testing.assert_array_equal(getattr(once, field), getattr(again, field), field)
 

@@ -77,8 +77,12 @@ class _View:
     """Light, (2 h, 2 w)."""
     planes: np.ndarray
     """Light, red-green, yellow-blue, (3, h, w)."""
+    near: np.ndarray
+    """The planes, slightly blurred."""
     standout: np.ndarray
     """Distance of each pixel's colour from its surroundings, (h, w)."""
+    outline: np.ndarray
+    """Edges of the light, blurred, (h, w)."""
     spectrum: np.ndarray
     """Fourier transform of the light."""
 
@@ -105,7 +109,9 @@ def _view(image: np.ndarray) -> _View:
     small = _halve(planes)
     near = _blur(small, 1.0)
     standout = _length(near - _blur(small, 0.12 * max(small.shape)))
-    return _View(planes[0], small, standout, fft.rfft2(_windowed(small[0])))
+    outline = _blur(_coarse_edges(small[0]), 1.5)
+    spectrum = cast(np.ndarray, fft.rfft2(_windowed(small[0])))
+    return _View(planes[0], small, near, standout, outline, spectrum)
 
 
 def _halve(maps: np.ndarray) -> np.ndarray:
@@ -226,8 +232,9 @@ def _change(view: _View, before: _View) -> _Change:
     lighter = np.median(view.planes[0] - old[0])
     old[0] += lighter
     residual = _outside_neighbours(view.planes, old) * inside
-    # Where a thing was, the frame before stood out and this one does not: a ghost, not the thing.
-    present = view.standout >= 0.7 * before.standout[rows, columns]
+    # Where a thing was, the frame before stood out and had an outline: a ghost, not the thing.
+    present = view.standout >= 0.6 * before.standout[rows, columns]
+    present &= view.outline + 0.005 >= 0.6 * before.outline[rows, columns]
     return _Change(raw, residual, residual * present, shift, float(lighter))
 
 
@@ -249,7 +256,7 @@ def _camera_shift(view: _View, before: _View) -> tuple[int, int]:
     light, old = view.planes[0], before.planes[0]
     cross = view.spectrum * before.spectrum.conj()
     cross /= np.abs(cross) + np.float32(1e-3)
-    peak = int(np.argmax(fft.irfft2(cross, s=light.shape)))
+    peak = int(np.argmax(cast(np.ndarray, fft.irfft2(cross, s=light.shape))))
     shift = [
         p - n if p > n // 2 else p
         for p, n in zip(divmod(peak, light.shape[1]), light.shape, strict=True)
@@ -308,13 +315,25 @@ def _moving(change: _Change) -> list[_Region]:
 
 
 def _salient(view: _View) -> list[_Region]:
-    planes = view.planes
-    sides = (planes[:, :2], planes[:, -2:], planes[:, :, :2], planes[:, :, -2:])
-    border = np.concatenate([side.reshape(3, -1) for side in sides], 1)
-    far = _length(_blur(planes, 1.0) - border.mean(1)[:, None, None])
-    salience = view.standout + 0.5 * far
+    salience = _unlike_border(view.near) * (view.standout + 0.1)
     threshold = max(_MIN_SALIENCE, float(salience.mean() + 1.2 * salience.std()))
     return _components(salience, threshold, _SALIENT)
+
+
+def _unlike_border(planes: np.ndarray) -> np.ndarray:
+    """1 where no part of the frame's border has a pixel's colour, 0 where a good part has, (h, w).
+
+    What reaches the border is mostly background (the prior of Wei et al., ECCV 2012).
+    """
+    coarse = planes[:, ::2, ::2]
+    sides = (coarse[:, 0], coarse[:, -1], coarse[:, :, 0], coarse[:, :, -1])
+    border = np.concatenate(sides, 1)[:, ::2]
+    flat = coarse.reshape(3, -1)
+    square = (border * border).sum(0)[:, None] + (flat * flat).sum(0) - 2 * (border.T @ flat)
+    alike = np.exp(square * np.float32(-0.5 / 0.07**2)).mean(0)
+    unlike = np.maximum(0, 1 - alike / np.float32(0.15)).reshape(coarse.shape[1:])
+    full = unlike.repeat(2, axis=0).repeat(2, axis=1)
+    return full[: planes.shape[1], : planes.shape[2]]
 
 
 _EIGHT = np.ones((3, 3), bool)
