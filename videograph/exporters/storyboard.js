@@ -41,6 +41,8 @@
   };
 
   const starts = data.chosen.map((span) => span[0]);
+  const spanStarts = data.spans.map((span) => span[0]);
+  const chosenNumbers = new Set(data.numbers);
   const chosenAt = (seconds) => {
     const i = lastAt(starts, seconds + AHEAD);
     return i >= 0 && seconds < data.chosen[i][1] ? i : -1;
@@ -67,6 +69,7 @@
     cards[current]?.removeAttribute("aria-current");
     current = index;
     $("current").hidden = index < 0;
+    drawArcs(index);
     if (index < 0) return;
     const [start, end] = data.chosen[index];
     cards[index].classList.add("now");
@@ -76,6 +79,53 @@
     $("now-label").textContent = `Shot ${index + 1} of ${data.chosen.length}`;
     $("now-time").textContent = `${timecode(start)} – ${timecode(end)}`;
     $("now-why").textContent = cards[index].querySelector(".why").textContent;
+    $("now-ties-label").textContent = "Strongest ties in the graph";
+    showTies([...cards[index].querySelectorAll(".tie")].map((tie) => tie.cloneNode(true)));
+  };
+
+  /** The edges of the shot on the screen, bent over the curve; the heavier, the thicker. */
+  const drawArcs = (index) => {
+    const ties = index < 0 ? [] : [...cards[index].querySelectorAll(".tie")];
+    const heaviest = Math.max(...ties.map((tie) => Number(tie.dataset.weight)));
+    const arcs = ties.map((tie) => {
+      const [from, to] = [data.keys[index], Number(tie.dataset.seconds)].map((t) => (1000 * t) / data.duration);
+      const arc = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      const [rx, ry] = [Math.abs(to - from) / 2, 12 + 85 * Math.sqrt(Math.abs(to - from) / 1000)];
+      arc.setAttribute("d", `M${Math.min(from, to)} 100A${rx} ${ry} 0 0 1 ${Math.max(from, to)} 100`);
+      arc.setAttribute("stroke-width", (0.75 + (1.5 * Number(tie.dataset.weight)) / heaviest).toFixed(2));
+      return arc;
+    });
+    $("arcs").replaceChildren(...arcs);
+  };
+
+  const showTies = (ties) => {
+    const items = ties.map((tie) => {
+      const item = document.createElement("li");
+      item.append(tie);
+      return item;
+    });
+    $("now-list").replaceChildren(...items);
+    $("now-ties").hidden = !items.length;
+    dress($("now-list"));
+  };
+
+  /** Before anything plays: the chosen shots with the highest scores. */
+  const showBest = () => {
+    const rank = (card) => Number(card.dataset.rank);
+    const best = [...cards].sort((a, b) => rank(a) - rank(b)).slice(0, 4);
+    video.poster = best[0].querySelector(".frame img")?.src ?? "";
+    showTies(
+      best.map((card) => {
+        const tie = document.createElement("button");
+        const frame = card.querySelector(".frame");
+        tie.type = "button";
+        tie.className = "tie";
+        tie.dataset.seconds = frame.dataset.seconds;
+        tie.setAttribute("aria-label", frame.getAttribute("aria-label"));
+        tie.append(card.querySelector(".span").textContent);
+        return tie;
+      }),
+    );
   };
 
   // ---- playing ----
@@ -102,7 +152,7 @@
 
   const playSummary = () => {
     if (summaryMode && !video.paused) return video.pause();
-    const here = lastAt(data.spans.map((span) => span[0]), position + AHEAD);
+    const here = lastAt(spanStarts, position + AHEAD);
     const inside = here >= 0 && position < data.spans[here][1] - 0.05;
     const ended = !inside && here === data.spans.length - 1;
     setMode(true);
@@ -113,7 +163,7 @@
   /** In the summary mode, leap from the end of a span to the next one. */
   const leap = () => {
     if (!summaryMode || video.paused || video.seeking) return;
-    const here = lastAt(data.spans.map((span) => span[0]), position + 2 * AHEAD);
+    const here = lastAt(spanStarts, position + 2 * AHEAD);
     if (here >= 0 && position < data.spans[here][1]) return;
     if (here + 1 < data.spans.length) seek(data.spans[here + 1][0], { keepMode: true });
     else video.pause();
@@ -194,10 +244,12 @@
   $("play").addEventListener("click", playSummary);
   $("previous").addEventListener("click", () => step(-1));
   $("next").addEventListener("click", () => step(1));
-  $("cards").addEventListener("click", (event) => {
+  const jump = (event) => {
     const button = event.target.closest("button[data-seconds]");
     if (button) seek(Number(button.dataset.seconds), { andPlay: button.classList.contains("frame") });
-  });
+  };
+  $("cards").addEventListener("click", jump);
+  $("now-list").addEventListener("click", jump);
   const objects = $("objects");
   const showObjects = () => document.body.classList.toggle("show-objects", objects.checked);
   objects.addEventListener("change", showObjects);
@@ -212,7 +264,7 @@
   const point = (event) => {
     const seconds = secondsAt(event);
     const shot = Math.max(0, lastAt(data.shots, seconds));
-    const chosen = data.numbers.includes(shot) ? "in the summary" : "not chosen";
+    const chosen = chosenNumbers.has(shot) ? "in the summary" : "not chosen";
     const score = data.scores[nearest(data.seconds, seconds)];
     const source = picture(seconds);
     $("tip-image").hidden = !source;
@@ -305,5 +357,6 @@
   systemDark.addEventListener("change", nameTheme);
   theme.hidden = false;
   nameTheme();
+  showBest();
   show();
 })();

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -83,7 +84,6 @@ def _page(summary: Summary, path: Path) -> dict[str, Any]:
         "name": name,
         "video": video_url(summary.info.path, path.parent),
         "decimals": 1 if summary.duration_seconds < 600 else 0,
-        "notes": _notes(summary),
         "cards": _cards(summary),
         "timeline": _timeline(summary),
         "made": _made(summary),
@@ -138,22 +138,6 @@ def share(part: float) -> str:
     return f"{100 * part:.1f} %" if part < 0.1 else f"{100 * part:.0f} %"
 
 
-def _notes(summary: Summary) -> list[str]:
-    """What a person should know before trusting the page; nothing twice."""
-    notes, report = list(summary.warnings), summary.report
-    told = " ".join(notes).casefold()
-    if report.decode_failures and "decode" not in told:
-        n = report.decode_failures
-        packets = "1 packet" if n == 1 else f"{n} packets"
-        notes.append(f"{packets} of the file could not be decoded; the rest was read.")
-    if report.duration_shortfall and "promise" not in told and "shortfall" not in told:
-        missing = length(report.duration_shortfall)
-        notes.append(f"The file ends {missing} before its container says it does.")
-    if report.timestamps != "file" and "time stamp" not in told and "timestamp" not in told:
-        notes.append("The file has no time stamps; a constant rate was assumed.")
-    return notes
-
-
 def _data_url(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
@@ -176,12 +160,18 @@ def _images(summary: Summary) -> list[bytes]:
     images = summary.keyframe_images
     if len(images) != len(summary.chosen):
         return [_nearest_thumbnail(summary, shot.keyframe_step) for shot in summary.chosen]
+    width = _image_width(images)
+    return [shrink(image, width) for image in images]
+
+
+def _image_width(images: Sequence[bytes]) -> int:
+    """The largest width at which all pictures fit, judged by a dozen of them."""
     sample = [images[i] for i in np.linspace(0, len(images) - 1, min(12, len(images))).astype(int)]
     for width in IMAGE_WIDTHS:
         mean = sum(len(shrink(image, width)) for image in sample) / len(sample)
-        if mean * len(images) <= IMAGES_BYTES or width == IMAGE_WIDTHS[-1]:
-            break
-    return [shrink(image, width) for image in images]
+        if mean * len(images) <= IMAGES_BYTES:
+            return width
+    return IMAGE_WIDTHS[-1]
 
 
 def _nearest_thumbnail(summary: Summary, step: int) -> bytes:
@@ -277,7 +267,7 @@ def envelope(
         return seconds.tolist(), scores.tolist()
     keep: list[int] = []
     edges = np.linspace(0, len(scores), n_points // 2 + 1).astype(int)
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         part = scores[start:end]
         keep += sorted({start + int(part.argmin()), start + int(part.argmax())})
     return seconds[keep].tolist(), scores[keep].tolist()
@@ -289,7 +279,7 @@ def ticks(duration: float) -> list[int]:
     return list(range(0, int(duration) + 1, step))
 
 
-def _strip(summary: Summary, x: Any) -> dict[str, str]:
+def _strip(summary: Summary, x: Callable[[float], float]) -> dict[str, str]:
     """All shots as bars, chosen and others apart, as SVG paths over 1000 x 100 units."""
     starts = summary.report.clock.seconds_of(summary.shots.bounds)
     top = max(float(summary.shot_scores.max()), 1e-9)
@@ -311,7 +301,7 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
         ("Video", f"{info.width} × {info.height}, {info.codec}{rate}, {length(report.clock.duration)}"),
         ("Encoder", summary.encoder),
         ("Model", summary.form),
-        ("Active parts", _listed(f"{k} {v}" for k, v in summary.active.items()) or "none"),
+        ("Active parts", _active(summary) or "none"),
         ("Frames seen", f"{len(summary.picks)}, {SAMPLINGS.get(report.sampling, report.sampling)}"
                         f" ({summary.speed})"),
         ("Budget", f"{summary.budget}, that is {length(summary.budget_seconds)}"),
@@ -319,12 +309,18 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
         ("Time stamps", "read from the file" if report.timestamps == "file" else report.timestamps),
         ("Decode failures", str(report.decode_failures)),
         ("Duration shortfall", length(report.duration_shortfall) if report.duration_shortfall else "none"),
-        ("Versions", _listed(f"{k} {v}" for k, v in summary.versions.items()) or "not recorded"),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in summary.versions.items()) or "not recorded"),
     ]  # fmt: skip
 
 
-def _listed(items: Iterable[str]) -> str:
-    return ", ".join(items)
+def _active(summary: Summary) -> str:
+    """Parts that ran: a switch by its name, a setting with its value."""
+    parts = {name.replace("_", " "): value for name, value in summary.active.items()}
+    return ", ".join(
+        name if value is True else f"{name} {value}"
+        for name, value in parts.items()
+        if value is not False and value is not None
+    )
 
 
 def _siblings(path: Path) -> list[str]:
@@ -342,6 +338,7 @@ def _data(summary: Summary) -> dict[str, Any]:
     return {
         "duration": round(float(summary.duration_seconds), 3),
         "chosen": [_times(shot.start_seconds, shot.end_seconds) for shot in summary.chosen],
+        "keys": _times(*(shot.keyframe_seconds for shot in summary.chosen)),
         "numbers": [shot.number for shot in summary.chosen],
         "spans": [_times(*span) for span in summary.spans],
         "shots": [round(float(start), 3) for start in starts],
