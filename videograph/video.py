@@ -211,7 +211,8 @@ class _Decoder:
     ) -> None:
         self.stream: Any = container.streams[info.video_stream]
         self.codec = self.stream.codec_context
-        self.codec.thread_type = threads
+        if not self.codec.is_open:  # it is, when decoding goes on after a seek
+            self.codec.thread_type = threads
         for other in container.streams:
             if other.index != info.video_stream:
                 other.discard = Discard.all
