@@ -134,15 +134,22 @@ def _gauss(n: int, sigma: float) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _spans(n: int, parts: int) -> np.ndarray:
     """Mean over each of `parts` equal spans of n samples, (parts, n)."""
-    return _span_means(n, np.arange(parts) * n / parts, np.arange(1, parts + 1) * n / parts)
+    ends = np.arange(parts + 1, dtype=np.float32) * np.float32(n / parts)
+    return _means_between(n, ends[:-1], ends[1:])
 
 
-def _span_means(n: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Mean over each [start, end) of n samples, ends may be fractions, (len(start), n)."""
-    index = np.arange(n)
-    covered = np.minimum(index + 1, end[:, None]) - np.maximum(index, start[:, None])
-    covered = np.clip(covered, 0, 1)
-    return (covered / covered.sum(1, keepdims=True)).astype(np.float32)
+def _half_means(n: int, spans: np.ndarray) -> np.ndarray:
+    """Mean over the first and the second half of spans (start, end) of n samples, (n_spans, 2, n)."""
+    middle = spans.mean(1, keepdims=True)
+    return _means_between(n, np.hstack([spans[:, :1], middle]), np.hstack([middle, spans[:, 1:]]))
+
+
+def _means_between(n: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Mean over each [start, end) of n samples, ends may be fractions, (..., n)."""
+    index = np.arange(n, dtype=np.float32)
+    covered = np.minimum(index + 1, end[..., None]) - np.maximum(index, start[..., None])
+    np.maximum(covered, 0, out=covered)
+    return covered / covered.sum(-1, keepdims=True)
 
 
 def _length(planes: np.ndarray) -> np.ndarray:
@@ -302,7 +309,7 @@ def _regions(view: _View, change: _Change, n_objects: int) -> list[_Region]:
     for region in found:
         if len(kept) == n_objects:
             break
-        if all(_overlap(region.box, other.box) < 0.5 for other in kept):
+        if not any(_same(region, other) for other in kept):
             kept.append(region)
     return kept or _grid(*view.standout.shape)[:n_objects]
 
@@ -315,8 +322,8 @@ def _moving(change: _Change) -> list[_Region]:
 
 
 def _salient(view: _View) -> list[_Region]:
-    salience = _unlike_border(view.near) * (view.standout + 0.1)
-    threshold = max(_MIN_SALIENCE, float(salience.mean() + 1.2 * salience.std()))
+    salience = (0.3 + 0.7 * _unlike_border(view.near)) * (view.standout + 0.03)
+    threshold = max(_MIN_SALIENCE, float(salience.mean() + 1.4 * salience.std()))
     return _components(salience, threshold, _SALIENT)
 
 
@@ -337,14 +344,18 @@ def _unlike_border(planes: np.ndarray) -> np.ndarray:
 
 
 _EIGHT = np.ones((3, 3), bool)
+_TALL = np.ones((5, 3), bool)  # people fall apart at the waist more often than at the side
 
 
 def _components(values: np.ndarray, threshold: float, kind: int) -> list[_Region]:
-    """Boxes of the connected parts above the threshold; gaps of two pixels are bridged."""
+    """Boxes of the connected parts above the threshold; small gaps are bridged.
+
+    Inside a thing of one colour that moved little nothing changes, hence the wider gaps there.
+    """
     mask = values > threshold
     if not mask.any():
         return []
-    joined = ndimage.binary_dilation(mask, _EIGHT)
+    joined = ndimage.binary_dilation(mask, _TALL if kind == _MOVING else _EIGHT)
     labels, n = cast("tuple[np.ndarray, int]", ndimage.label(joined, _EIGHT))
     labels *= mask
     area = mask.size
@@ -358,21 +369,24 @@ def _components(values: np.ndarray, threshold: float, kind: int) -> list[_Region
         count = int(inside.sum())
         if count < _MIN_AREA * area or height * width > _MAX_AREA * area or min(height, width) < 2:
             continue
-        mean = float(values[place][inside].mean())
+        seen = values[place][inside]
+        if seen.max() < 1.6 * threshold or count < 0.15 * height * width:
+            continue
+        mean = float(seen.mean())
         box = (place[1].start, place[0].start, place[1].stop, place[0].stop)
         bonus = 2.0 if kind == _MOVING else 1.0
         regions.append(_Region(bonus * mean * (count / area) ** 0.5, kind, box))
     return regions
 
 
-def _overlap(one: tuple[int, ...], other: tuple[int, ...]) -> float:
-    """Shared area as a share of the smaller box: a part of a thing is not another thing."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one, other)]
-    return width * height / min(areas)
+def _same(one: _Region, other: _Region) -> bool:
+    """Whether two regions are one thing: a part of it, or, if found in two ways, most of it."""
+    a, b = one.box, other.box
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0) * max(height, 0)
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b)]
+    whole = min(areas) if one.kind == other.kind else sum(areas) - shared
+    return shared > 0.5 * whole
 
 
 def _grid(height: int, width: int) -> list[_Region]:
@@ -395,18 +409,15 @@ def _describe(
 ) -> tuple[np.ndarray, np.ndarray]:
     height, width = view.standout.shape
     boxes = np.array([(0, 0, width, height)] + [r.box for r in regions], np.float32)
+    rows, columns = _half_means(height, boxes[:, 1::2]), _half_means(width, boxes[:, 0::2])
     edges = _edge_maps(view.fine)
     maps = np.concatenate([view.planes, edges, _coarse_edges(view.planes[0])[None],
                            change.raw[None], change.residual[None]])  # fmt: skip
-    palettes = _palettes(
-        view.planes,
-        _span_means(height, boxes[:, 1], boxes[:, 3]),
-        _span_means(width, boxes[:, 0], boxes[:, 2]),
-    )
+    palettes = _palettes(view.planes, rows.mean(1), columns.mean(1))
     cells = _spans(height, _CELLS) @ maps @ _spans(width, _CELLS).T
     cells = cells.reshape(len(maps), -1).T  # (16, 13)
     frame = _frame_features(view, change, edges, cells, palettes[0])
-    return frame, _object_features(maps, boxes[1:], palettes[1:])
+    return frame, _object_features(maps, rows[1:], columns[1:], palettes[1:])
 
 
 def _frame_features(
@@ -468,18 +479,11 @@ def _motion_block(change: _Change, cells: np.ndarray) -> np.ndarray:
     return np.concatenate([cells.T.ravel(), np.array(figures, np.float32)])
 
 
-def _object_features(maps: np.ndarray, boxes: np.ndarray, palettes: np.ndarray) -> np.ndarray:
+def _object_features(
+    maps: np.ndarray, rows: np.ndarray, columns: np.ndarray, palettes: np.ndarray
+) -> np.ndarray:
     """(n_regions, 145): what the regions look like, not where they are."""
-    n = len(boxes)
-    half = [(boxes[:, k] + boxes[:, k + 2]) / 2 for k in (0, 1)]
-    columns, rows = (
-        _span_means(
-            maps.shape[2 - k],
-            np.stack([boxes[:, k], half[k]], 1).ravel(),
-            np.stack([half[k], boxes[:, k + 2]], 1).ravel(),
-        ).reshape(n, 2, -1)
-        for k in (0, 1)
-    )  # (n, 2, w) and (n, 2, h)
+    n = len(rows)
     parts = rows[:, None] @ maps @ columns.transpose(0, 2, 1)[:, None]  # (n, 13, 2, 2)
     colour = parts[:, :3] - np.array([0.5, 0, 0], np.float32)[:, None, None]
     colour *= np.array([1, 2, 2], np.float32)[:, None, None]
