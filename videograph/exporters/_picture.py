@@ -9,6 +9,7 @@ from typing import Any
 
 from av import VideoFrame
 from av.codec import codecs_available
+from av.codec.context import Flags
 from av.container import OutputContainer
 from av.filter import Graph
 from av.video.frame import PictureType
@@ -112,6 +113,7 @@ def add_video(out: OutputContainer, upright: Upright, rate: Fraction) -> Any:
     codec = stream.codec_context
     codec.width, codec.height, codec.pix_fmt = upright.width, upright.height, "yuv420p"
     codec.time_base = TICK
+    codec.flags |= Flags.frame_duration  # else the last frame's length is guessed
     codec.gop_size = max(1, round(rate * KEY_FRAME_SECONDS))
     for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
         setattr(codec, tag, getattr(upright.first, tag))
