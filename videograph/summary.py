@@ -155,6 +155,10 @@ def frame_capacity(shots: Shots, share: Fraction | float, how: str = "floor_n_fr
     return float(frames) if how == "real" else int(frames)
 
 
+N_CLOSE_CALLS = 24
+"""Items settled exactly for a first bound: enough for a tight one, few enough for no time."""
+
+
 def knapsack(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
     """The subset of greatest value that fits, (n,) bool: exact 0/1 knapsack.
 
@@ -170,50 +174,72 @@ def knapsack(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.nda
     """
     values = np.asarray(values, dtype=np.float64)
     weights = np.asarray(weights, dtype=np.int64)
+    grain = int(np.gcd.reduce(weights)) if len(weights) else 1
+    weights, capacity = weights // grain, int(capacity // grain)
     chosen = np.zeros(len(values), dtype=bool)
     fits = np.flatnonzero((weights <= capacity) & (values > 0))
     if weights[fits].sum() <= capacity:
         chosen[fits] = True
         return chosen
-    settled_in, core = _settle(values[fits], weights[fits], capacity)
+    settled_in, core, gains, gap = _settle(values[fits], weights[fits], capacity)
     chosen[fits[settled_in]] = True
-    room = capacity - weights[chosen].sum()
+    room = capacity - int(weights[chosen].sum())
     core = fits[core]
-    chosen[core] = _undominated(values[core], weights[core], room)
+    chosen[core] = _undominated(values[core], weights[core], room, gains, gap)
     return chosen
 
 
 def _settle(
-    values: np.ndarray, weights: np.ndarray, capacity: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Indices that every best solution holds, and those that remain open."""
+    values: np.ndarray, weights: np.ndarray, capacity: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Indices that every best solution holds, those that remain open, their gains, the gap.
+
+    The gain of an item is its value less its weight at the critical price; the gap is what a best
+    solution can lose against taking all gains. Going against the sign of a gain costs its size.
+    """
     ratio = values / weights
     order = np.argsort(-ratio, kind="stable")
     filled = np.cumsum(weights[order])
     critical = ratio[order[np.searchsorted(filled, capacity, side="right")]]
     gain = values - critical * weights
     upper = critical * capacity + gain[gain > 0].sum()
-    lower, room = 0.0, capacity
-    for i in order:  # greedy: what any best solution reaches at least
-        if weights[i] <= room:
-            lower, room = lower + values[i], room - weights[i]
-    # Going against the sign of an item's gain costs |gain|; rounding must not settle a tie.
-    is_open = upper - np.abs(gain) >= lower - 1e-9 * max(1.0, lower)
-    return np.flatnonzero(~is_open & (gain > 0)), np.flatnonzero(is_open)
+    # A solution to beat: sides taken by the sign of the gain, the closest calls settled exactly.
+    close = np.sort(np.argsort(np.abs(gain), kind="stable")[:N_CLOSE_CALLS])
+    taken = gain > 0
+    taken[close] = False
+    room = capacity - int(weights[taken].sum())
+    taken[close] = _undominated(values[close], weights[close], room)
+    lower = values[taken].sum()
+    gap = upper - lower + 1e-9 * max(1.0, lower)  # rounding must not settle a tie
+    is_open = np.abs(gain) <= gap
+    return np.flatnonzero(~is_open & (gain > 0)), np.flatnonzero(is_open), gain[is_open], gap
 
 
-def _undominated(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
-    total_weight, total_value = np.zeros(1, np.int64), np.zeros(1)
+def _undominated(
+    values: np.ndarray,
+    weights: np.ndarray,
+    capacity: int,
+    gains: np.ndarray | None = None,
+    gap: float = np.inf,
+) -> np.ndarray:
+    """The best subset that fits, (n,) bool, by listing the undominated (weight, value) pairs.
+
+    With the items' gains, partial subsets that have lost more than the gap are given up.
+    """
+    total_weight, total_value, lost = np.zeros(1, np.int64), np.zeros(1), np.zeros(1)
+    gains = np.zeros(len(values)) if gains is None else gains
     history: list[np.ndarray] = []
-    for value, weight in zip(values[::-1], weights[::-1], strict=True):
+    for value, weight, gain in zip(values[::-1], weights[::-1], gains[::-1], strict=True):
         n = np.searchsorted(total_weight, capacity - weight, side="right")
         w = np.concatenate([total_weight[:n] + weight, total_weight])
         v = np.concatenate([total_value[:n] + value, total_value])
+        cost = np.concatenate([lost[:n] + max(-gain, 0.0), lost + max(gain, 0.0)])
         order = np.lexsort((-v, w))  # stable: among equals the earlier item is taken
         best = np.maximum.accumulate(v[order])
         keep = order[np.concatenate([[True], v[order][1:] > best[:-1]])]
+        keep = keep[cost[keep] <= gap]
         history.append(np.where(keep < n, keep, n - 1 - keep))  # >= 0: taken; -1 - parent: not
-        total_weight, total_value = w[keep], v[keep]
+        total_weight, total_value, lost = w[keep], v[keep], cost[keep]
     chosen = np.zeros(len(values), dtype=bool)
     state = len(total_value) - 1
     for i, parents in enumerate(reversed(history)):
