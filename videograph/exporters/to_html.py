@@ -315,7 +315,9 @@ def _made(summary: Summary) -> list[tuple[str, str]]:
 
 def _active(summary: Summary) -> str:
     """Parts that ran: a switch by its name, a setting with its value."""
-    parts = {name.replace("_", " "): value for name, value in summary.active.items()}
+    parts = {
+        name.removeprefix("n_").replace("_", " "): value for name, value in summary.active.items()
+    }
     return ", ".join(
         name if value is True else f"{name} {value}"
         for name, value in parts.items()
