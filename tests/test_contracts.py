@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+import csv
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
 
+import av
+import numpy as np
+import opentimelineio as otio
+import pytest
+from PIL import Image
+
+import videograph
 from videograph.encoders import Encoded, Encoder, available_encoders, load_encoder
-from videograph.errors import UsageError
-from videograph.records import OBJECT_KINDS
+from videograph.errors import UsageError, VideographError
+from videograph.exporters import (
+    available_exporters,
+    export,
+    exporter_for,
+    load_exporter,
+    to_json,
+)
+from videograph.records import OBJECT_KINDS, Summary
+from videograph.sample import draw_sample
 
 # -- encoders --------------------------------------------------------------------------------------
 
@@ -115,3 +132,84 @@ def test_an_unknown_encoder_is_refused_with_the_names_there_are() -> None:
 
 
 # -- exporters -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn_summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """The summary of a drawn video with sound and pictures: all that an exporter may ask for."""
+    video = tmp_path_factory.mktemp("drawn") / "a & b, 影片 #1.mp4"
+    draw_sample(video, n_scenes=4, seconds=8)
+    return videograph.summarize(video, budget="50%")
+
+
+def read_mp4(path: Path) -> object:
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0))
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    ".mp4": read_mp4,
+    ".html": lambda path: path.read_text(encoding="utf-8").index("</html>"),
+    ".json": to_json.read,
+    ".csv": lambda path: list(csv.DictReader(path.read_text("utf-8-sig").splitlines())),
+    ".vtt": lambda path: path.read_text(encoding="utf-8").index("WEBVTT\n") == 0,
+    ".otio": lambda path: otio.adapters.read_from_file(str(path)),
+    ".edl": lambda path: path.read_text(encoding="ascii").index("TITLE: ") == 0,
+    ".fcpxml": lambda path: ET.parse(path).getroot(),
+    "": lambda path: [Image.open(file).load() for file in path.glob("*.jpg")],
+}
+"""How a result is read back, by suffix; a new exporter adds its line, or is only held to not empty."""
+
+
+def non_empty_files(path: Path) -> list[Path]:
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return [file for file in files if file.stat().st_size > 0]
+
+
+@pytest.mark.parametrize("name", available_exporters())
+class TestEveryExporter:
+    def test_its_file_name_bears_its_suffix_and_no_other_has_it(self, name: str) -> None:
+        member = load_exporter(name)
+        assert Path(member.FILE_NAME).suffix == member.SUFFIX == member.SUFFIX.lower()
+        assert exporter_for(Path(member.FILE_NAME)) == name
+
+    def test_it_writes_what_can_be_read_back_and_nothing_beside(
+        self, name: str, drawn_summary: Summary, tmp_path: Path
+    ) -> None:
+        member = load_exporter(name)
+        path = tmp_path / "new" / "ü & 影" / member.FILE_NAME
+        notes = export(drawn_summary, path, name=name)
+        assert [file.name for file in path.parent.iterdir()] == [member.FILE_NAME]
+        assert non_empty_files(path)
+        assert READERS.get(member.SUFFIX, Path.stat)(path)
+        assert all(note[0].isupper() and note.endswith(".") for note in notes)
+
+    def test_it_refuses_a_taken_place_and_replaces_it_when_forced(
+        self, name: str, drawn_summary: Summary, tmp_path: Path
+    ) -> None:
+        path = tmp_path / load_exporter(name).FILE_NAME
+        export(drawn_summary, path, name=name)
+        with pytest.raises(UsageError, match=r"exists already\. Try --force"):
+            export(drawn_summary, path, name=name)
+        export(drawn_summary, path, name=name, force=True)
+        assert non_empty_files(path)
+
+
+def test_a_failed_export_leaves_nothing(
+    drawn_summary: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(summary: Summary, path: Path) -> list[str]:
+        path.write_text("{", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(to_json, "write", write_half)
+    with pytest.raises(VideographError, match="No space left on device"):
+        export(drawn_summary, tmp_path / "summary.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_exporter_or_suffix_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r'no exporter named "nothing"\. Available: csv, edl'):
+        load_exporter("nothing")
+    with pytest.raises(UsageError, match=r'cannot export to "a\.xyz"\. Allowed suffixes: \.csv'):
+        exporter_for(tmp_path / "a.xyz")

@@ -22,6 +22,7 @@ import pytest
 from videograph import records as r
 from videograph.errors import VideographError
 from videograph.exporters import _timeline, export, load_exporter, to_json
+from videograph.pipeline import summarize
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT_EXPORTERS = ("json", "csv", "vtt", "otio", "edl", "fcpxml")
@@ -314,21 +315,41 @@ def test_json_read_refuses_what_is_no_json(tmp_path: Path):
         to_json.read(path)
 
 
-def key_paths(value: object, prefix: str = "") -> set[str]:
+JSON_TYPES = {
+    str: "string", bool: "boolean", int: "integer", float: "number", dict: "object",
+    type(None): "null",
+}  # fmt: skip
+
+
+def leaves(value: object, path: str = "") -> list[tuple[str, str | None]]:
+    """Path and type of every value; None for the type of what an empty list would hold."""
     if isinstance(value, list):
-        return set().union(*(key_paths(item, f"{prefix}[]") for item in value)) or {f"{prefix}[]"}
-    if not isinstance(value, dict):
-        return {prefix}
-    if prefix in ("active", "versions"):  # open by design: parts and libraries come and go
-        return {prefix}
-    found = set().union(*(key_paths(v, f"{prefix}.{k}" if prefix else k) for k, v in value.items()))
-    return found
+        return [leaf for item in value for leaf in leaves(item, f"{path}[]")] or [
+            (f"{path}[]", None)
+        ]
+    if isinstance(value, dict) and path not in ("active", "versions"):  # open by design
+        return [leaf for k, v in value.items() for leaf in leaves(v, f"{path}.{k}".lstrip("."))]
+    return [(path, JSON_TYPES[type(value)])]
 
 
-def test_every_key_of_the_json_is_documented_and_every_documented_key_is_there():
+def documented_types() -> dict[str, list[str]]:
     text = (DOCS / "json.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE))
-    assert key_paths(to_json.content(make_summary())) == documented
+    rows = re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \|", text, re.MULTILINE)
+    return {path: types.split(" or ") for path, types in rows}
+
+
+def example() -> dict[str, object]:
+    text = (DOCS / "json.md").read_text(encoding="utf-8")
+    return json.loads(text.split("```json\n")[1].split("```")[0])
+
+
+@pytest.mark.parametrize("source", ["summary", "documented example"])
+def test_json_is_as_documented_every_key_both_ways_and_its_type(source: str):
+    found = leaves(to_json.content(make_summary()) if source == "summary" else example())
+    documented = documented_types()
+    assert list(dict.fromkeys(path for path, _ in found)) == list(documented)
+    for path, kind in found:
+        assert kind is None or kind in documented[path], path
 
 
 # --- CSV ----------------------------------------------------------------------------------------
@@ -452,7 +473,10 @@ def test_edl_does_not_drift(which: str, dropped: int, tmp_path: Path):
     path, _ = written(summary, "edl", tmp_path)
     text = path.read_text(encoding="ascii")
     assert f"FCM: {'DROP' if dropped else 'NON-DROP'} FRAME" in text
-    frame_of = {label: i for i, label in enumerate(labels(round(rate), dropped, 150))}
+    frame_of = {
+        label: i
+        for i, label in enumerate(labels(round(rate), dropped, 62 + int(clock.duration) // 60))
+    }
     record = frame_of["01:00:00;00" if dropped else "01:00:00:00"]
     for event, (start, end) in zip(edl_events(path), summary.spans, strict=True):
         source_in, source_out, record_in, record_out = (frame_of[t] for t in event[2:])
@@ -576,33 +600,41 @@ def test_fcpxml_drop_frame_and_sound(tmp_path: Path):
     assert root.find("resources/asset").get("hasAudio") == "1"
 
 
-# --- a real file --------------------------------------------------------------------------------
+# --- real files -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def real(data: Path) -> r.Summary:
-    """A real clip with sound, its clock read off the packets."""
-    path = data / "bad" / "base.mp4"
-    with av.open(str(path)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
-        packets = [p for p in container.demux(video) if p.pts is not None]
-        assert video.time_base is not None
-        pts = np.sort(np.array([p.pts for p in packets], dtype=np.int64))
-        end = max(p.pts + p.duration for p in packets)
-        clock = r.Clock(pts, int(end), video.time_base)
-        rate, stream = video.average_rate, audio.index
-    summary = make_summary(clock, rate=rate, audio=stream)
-    return replace(summary, info=replace(summary.info, path=path))
+@pytest.fixture(
+    scope="module", params=["base.mp4", "vfr.mp4", "120_fps.mp4", "ten_bit.mp4", "видео 影片.mp4"]
+)
+def real(request: pytest.FixtureRequest, data: Path) -> r.Summary:
+    return summarize(data / "bad" / request.param, budget="40%")
 
 
-def test_fcpxml_tells_the_sound_of_a_real_file(real: r.Summary, tmp_path: Path):
-    root = ET.parse(written(real, "fcpxml", tmp_path)[0]).getroot()
-    asset = root.find("resources/asset")
-    assert (asset.get("audioChannels"), asset.get("audioRate")) == ("1", "44100")
-
-
-def test_timelines_of_a_real_file_point_to_it(real: r.Summary, tmp_path: Path):
+def test_otio_of_a_real_file_points_to_its_spans(real: r.Summary, tmp_path: Path):
     timeline = otio.adapters.read_from_file(str(written(real, "otio", tmp_path)[0]))
-    clip = next(iter(timeline.tracks[0]))
-    assert Path(unquote(urlsplit(clip.media_reference.target_url).path)).samefile(real.info.path)
-    assert clip.available_range().duration == otio.opentime.RationalTime(288, 24)
+    clips = list(timeline.tracks[0])
+    assert Path(unquote(urlsplit(clips[0].media_reference.target_url).path)).samefile(
+        real.info.path
+    )
+    for clip, (start, end) in zip(clips, real.spans, strict=True):
+        half_frame = 0.5 / clip.source_range.start_time.rate + 1e-9
+        assert abs(clip.source_range.start_time.to_seconds() - start) <= half_frame
+        assert abs(clip.source_range.end_time_exclusive().to_seconds() - end) <= half_frame
+    length = clips[0].available_range().duration
+    assert abs(length.to_seconds() - real.duration_seconds) <= 0.5 / length.rate + 1e-9
+
+
+def test_fcpxml_of_a_real_file_tells_its_sound(real: r.Summary, tmp_path: Path):
+    asset = ET.parse(written(real, "fcpxml", tmp_path)[0]).getroot().find("resources/asset")
+    with av.open(str(real.info.path)) as container:
+        sound = [s for s in container.streams if s.index == real.info.audio_stream]
+        expected = (str(sound[0].channels), str(sound[0].rate)) if sound else (None, None)
+    assert (asset.get("audioChannels"), asset.get("audioRate")) == expected
+
+
+def test_json_of_a_real_file_reads_back(real: r.Summary, tmp_path: Path):
+    found = to_json.read(written(real, "json", tmp_path)[0])
+    assert found["file"]["name"] == real.info.path.name
+    assert found["n_frames"] == real.report.clock.n_frames
+    assert Fraction(found["summary_seconds_exact"]) == real.summary_seconds
+    assert {path for path, _ in leaves(found)} <= {*documented_types()}

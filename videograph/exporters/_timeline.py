@@ -60,7 +60,7 @@ class Cut:
 
     @property
     def name(self) -> str:
-        """Places of its shots in the summary and its time in the file: "3 · 01:23", "3–5 · 01:23"."""
+        """Places of its shots in the summary and its time in the file: "3 · 1:23", "3–5 · 1:23"."""
         ends = dict.fromkeys((self.positions[0], self.positions[-1]))
         return f"{'–'.join(map(str, ends))} · {clock_text(self.shots[0].start_seconds)}"
 
@@ -117,7 +117,7 @@ def frame_rate(clock: Clock, promised: Fraction | None) -> tuple[Fraction, bool]
     """The rate whose frame numbers fit a clock, and whether one does within half a frame.
 
     A known rate that fits is taken before a strange one. Where none fits, the frame rate varies, and
-    the editing rate nearest to the usual distance between two frames has to do.
+    an editing rate near the usual distance between two frames has to do.
     """
     mean = clock.n_frames / clock.duration
     expected = promised if promised and 1 <= promised <= HIGHEST_RATE else mean
@@ -126,7 +126,7 @@ def frame_rate(clock: Clock, promised: Fraction | None) -> tuple[Fraction, bool]
         if 0 < rate <= HIGHEST_RATE and _drift(clock, rate) < 0.5:
             return rate, True
     usual = 1 / (Fraction(float(np.median(np.diff(clock.pts)))) * clock.time_base)
-    return min(EDITING_RATES, key=lambda r: _distance(r, usual)), False
+    return editing_rate(min(KNOWN_RATES, key=lambda r: _distance(r, usual))), False
 
 
 def editing_rate(rate: Fraction) -> Fraction:
@@ -213,10 +213,10 @@ def clean(text: str) -> str:
 
 
 def clock_text(seconds: Fraction) -> str:
-    """A time for people: "01:23", or "1:01:23" from an hour on; cut, not rounded, as players do."""
+    """A time for people: "1:23", or "1:01:23" from an hour on; cut, not rounded, as players do."""
     minutes, whole = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes:02}:{whole:02}"
+    return f"{hours}:{minutes:02}:{whole:02}" if hours else f"{minutes}:{whole:02}"
 
 
 def _cuts(

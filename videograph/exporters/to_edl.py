@@ -43,7 +43,8 @@ def write(summary: Summary, path: Path) -> list[str]:
         f"FCM: {'DROP FRAME' if drops_frames(lane.rate) else 'NON-DROP FRAME'}",
         "",
     ]
-    rate_comment = f"* FRAME RATE: {rate_text(lane.rate)} ({lane.rate})"
+    exact = "" if lane.rate.denominator == 1 else f" ({lane.rate})"
+    rate_comment = f"* FRAME RATE: {rate_text(lane.rate)}{exact}"
     channels = "V" if summary.info.audio_stream is None else "AA/V"
     for number, cut in enumerate(lane.cuts, 1):
         lines += _event(number, cut, lane, channels, name)
@@ -71,8 +72,8 @@ def _event(number: int, cut: Cut, lane: Timeline, channels: str, name: str) -> l
         at = timecode(first + frame - cut.start, lane.rate)
         label = f"{position} AT {clock_text(shot.start_seconds)} SCORE {shot.score:.3f}"
         lines.append(f"* LOC: {at} GREEN   {label}")
-        reason = textwrap.shorten(ascii_text(shot.reason.text), COMMENT_WIDTH, placeholder="...")
-        lines.append(f"* COMMENT: {reason}")
+        reason = textwrap.wrap(ascii_text(shot.reason.text), COMMENT_WIDTH)
+        lines += [f"* COMMENT: {line}" for line in reason]
     return lines
 
 

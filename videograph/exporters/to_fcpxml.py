@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.error import FFmpegError
 
 from videograph.exporters._timeline import (
     Cut,
@@ -75,7 +76,7 @@ def _sound(info: VideoInfo) -> dict[str, str]:
             if isinstance(codec, av.AudioCodecContext) and codec.channels and codec.sample_rate:
                 sound["audioChannels"] = str(codec.channels)
                 sound["audioRate"] = str(codec.sample_rate)
-    except (OSError, IndexError):
+    except (FFmpegError, OSError, IndexError):
         pass  # the attributes are optional, and an editor reads them off the file
     return sound
 
