@@ -44,7 +44,7 @@ MIN_SIDE = 16  # smaller frames are stretched to it, so that every grid cell hol
 
 _GRID, _SALIENT, _MOVING = (OBJECT_KINDS.index(k) for k in ("grid", "salient", "moving"))
 
-_N_LIGHT, _N_CHROMA, _N_DIRECTIONS = 4, 5, 6
+_N_LIGHT, _N_CHROMA, _N_DIRECTIONS = 6, 5, 6
 _N_PALETTE = _N_LIGHT * _N_CHROMA**2
 _CELLS = 4
 
@@ -56,7 +56,7 @@ _WEIGHTS = {
     "statistics": 0.07,
     "motion": 0.03,  # small: shots are about what is seen, not about how fast it moves
 }
-_WIDTHS = {"layout": 48, "palette": 100, "edges": 96, "texture": 32, "statistics": 12, "motion": 42}
+_WIDTHS = {"layout": 48, "palette": 150, "edges": 96, "texture": 32, "statistics": 12, "motion": 42}
 DIM = sum(_WIDTHS.values())
 OBJECT_DIM = _N_PALETTE + 4 * (_N_DIRECTIONS + 3 + 2) + 1
 
@@ -195,7 +195,7 @@ def _soft_bins(values: np.ndarray, n_bins: int) -> np.ndarray:
 
 
 def _palettes(planes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Square root of the soft colour histogram of each region, (n_regions, 100), length 1.
+    """Square root of the soft colour histogram of each region, (n_regions, 150), length 1.
 
     Args:
         planes: (3, h, w).
@@ -203,12 +203,12 @@ def _palettes(planes: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.n
         columns: weight of each column, (n_regions, w).
     """
     height, width = planes.shape[1:]
-    light = _soft_bins(planes[0], _N_LIGHT)  # (4, h, w)
+    light = _soft_bins(planes[0], _N_LIGHT)  # (6, h, w)
     # Grayish colours are told apart more finely than vivid ones.
-    chroma = 0.5 + 0.6 * planes[1:] / (np.abs(planes[1:]) + np.float32(0.2))
+    chroma = 0.5 + 0.54 * planes[1:] / (np.abs(planes[1:]) + np.float32(0.08))
     red, yellow = _soft_bins(chroma, _N_CHROMA).swapaxes(0, 1)
     joint = (red[:, None] * yellow).reshape(-1, height, width)
-    weights = light.transpose(1, 0, 2)[:, None] * columns[:, None]  # (h, n_regions, 4, w)
+    weights = light.transpose(1, 0, 2)[:, None] * columns[:, None]  # (h, n_regions, 6, w)
     # A product per row: small enough for BLAS to stay on one thread, which leaves one to the decoder.
     by_row = weights.reshape(height, -1, width) @ joint.transpose(1, 2, 0)
     by_row = by_row.reshape(height, len(rows), _N_PALETTE)
@@ -262,7 +262,8 @@ def _camera_shift(view: _View, before: _View) -> tuple[int, int]:
     """
     light, old = view.planes[0], before.planes[0]
     cross = view.spectrum * before.spectrum.conj()
-    cross /= np.abs(cross) + np.float32(1e-3)
+    power = np.abs(cross)
+    cross /= power + 0.1 * power.mean() + np.float32(1e-6)  # faint frequencies are mostly noise
     peak = int(np.argmax(cast(np.ndarray, fft.irfft2(cross, s=light.shape))))
     shift = [
         p - n if p > n // 2 else p
@@ -399,9 +400,15 @@ def _grid(height: int, width: int) -> list[_Region]:
 # -- descriptors -----------------------------------------------------------------------------------
 
 
-def _unit(block: np.ndarray, floor: float) -> np.ndarray:
-    """The block at length 1; below `floor` it fades to 0 instead of blowing up noise."""
-    return block / np.maximum(np.sqrt((block * block).sum(-1, keepdims=True)), np.float32(floor))
+def _pattern(energy: np.ndarray, floor: float) -> np.ndarray:
+    """How energy is spread over a block (last axis): roots, less their mean, at length 1.
+
+    Below `floor` the block fades to 0 instead of blowing up noise.
+    """
+    root = np.sqrt(energy)
+    root -= root.mean(-1, keepdims=True)
+    length = np.sqrt((root * root).sum(-1, keepdims=True))
+    return root / np.maximum(length, np.float32(floor))
 
 
 def _describe(
@@ -427,16 +434,22 @@ def _frame_features(
     blocks = {
         "layout": (colour * np.array([1, 2, 2], np.float32)).ravel(),
         "palette": palette,
-        "edges": _unit(np.sqrt(cells[:, 3:9]).ravel(), 0.5),
-        "texture": 0.6 * np.sqrt(cells[:, 9:11]).ravel(),
+        "edges": _pattern(cells[:, 3:9].ravel(), 0.25),
+        "texture": 1.5 * (np.sqrt(cells[:, 9:11]).ravel() - np.float32(0.25)),
         "statistics": _statistics(view, edges[-1], palette),
         "motion": _motion_block(change, cells[:, 11:13]),
     }
     return np.concatenate([math.sqrt(w) * blocks[name] for name, w in _WEIGHTS.items()])
 
 
+# What films and home videos have on average, rounded, so that only what is special counts.
+_USUAL_STATISTICS = np.array(
+    [0.45, 0.4, 0.3, 0.2, 0.3, 0.7, 0.75, 0.15, 0.05, 0.55, 0, 0.2], np.float32
+)
+
+
 def _statistics(view: _View, edges: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Twelve figures of the whole frame, each about 0 to 1, scaled to a length near 1."""
+    """Twelve figures of the whole frame, less what is usual, together of a length near 1."""
     light, red, yellow = view.planes
     chroma = np.sqrt(red * red + yellow * yellow)
     share = palette * palette
@@ -457,11 +470,14 @@ def _statistics(view: _View, edges: np.ndarray, palette: np.ndarray) -> np.ndarr
         2 * (middle.mean() - light.mean()),
         ((red > 0.04) & (red < 0.3) & (yellow > 0.04) & (yellow < 0.3)).mean(),  # skin, roughly
     ]
-    return np.array(figures, np.float32) / np.float32(math.sqrt(2))
+    return np.float32(1.4) * (np.array(figures, np.float32) - _USUAL_STATISTICS)
 
 
 def _motion_block(change: _Change, cells: np.ndarray) -> np.ndarray:
-    """Raw and residual change on the 4 x 4 grid (32) and ten figures of the whole frame."""
+    """Raw and residual change on the 4 x 4 grid (32) and ten figures of the whole frame.
+
+    Shorter than 1 whatever happens: the frame after a cut must not become a shot of its own.
+    """
     height, width = change.raw.shape
     down, right = change.shift[0] / height, change.shift[1] / width
     figures = [
@@ -476,22 +492,23 @@ def _motion_block(change: _Change, cells: np.ndarray) -> np.ndarray:
         abs(right),
         abs(change.lighter),
     ]
-    return np.concatenate([cells.T.ravel(), np.array(figures, np.float32)])
+    block = np.concatenate([cells.T.ravel(), np.array(figures, np.float32)])
+    return block / (np.float32(0.3) + math.sqrt(block @ block))
 
 
 def _object_features(
     maps: np.ndarray, rows: np.ndarray, columns: np.ndarray, palettes: np.ndarray
 ) -> np.ndarray:
-    """(n_regions, 145): what the regions look like, not where they are."""
+    """(n_regions, 195): what the regions look like, not where they are."""
     n = len(rows)
     parts = rows[:, None] @ maps @ columns.transpose(0, 2, 1)[:, None]  # (n, 13, 2, 2)
     colour = parts[:, :3] - np.array([0.5, 0, 0], np.float32)[:, None, None]
     colour *= np.array([1, 2, 2], np.float32)[:, None, None]
     blocks = [
         math.sqrt(0.4) * palettes,
-        math.sqrt(0.2) * _unit(np.sqrt(parts[:, 3:9]).reshape(n, -1), 0.25),
+        math.sqrt(0.2) * _pattern(parts[:, 3:9].reshape(n, -1), 0.15),
         math.sqrt(0.25) * colour.reshape(n, -1),
-        math.sqrt(0.1) * np.sqrt(parts[:, 9:11]).reshape(n, -1),
+        math.sqrt(0.1) * (2 * np.sqrt(parts[:, 9:11]).reshape(n, -1) - np.float32(0.5)),
         math.sqrt(0.05) * parts[:, 12].mean((1, 2))[:, None],
     ]
     return np.concatenate(blocks, 1)
