@@ -159,6 +159,12 @@ def test_odd_file_names_give_valid_text(name: str, video: str, tmp_path: Path):
         assert text.isascii()
 
 
+def test_names_keep_what_a_line_can_hold():
+    kept = "a  b\u00a0c 👩‍🚀 é.mp4"
+    assert _timeline.clean(kept) == kept
+    assert _timeline.clean("a\nb\u2028c\udcff\uffff\x00.mp4\n") == "a b c   .mp4"
+
+
 @pytest.mark.parametrize("name", TEXT_EXPORTERS)
 def test_one_frame_video(name: str, tmp_path: Path):
     clock = r.Clock(np.array([0]), 1, Fraction(1, 25))
@@ -188,6 +194,14 @@ def test_variable_rate_takes_an_editing_rate_and_says_so():
     (note,) = timeline.notes
     assert "match.mp4 varies" in note
     assert "17 ms" in note
+
+
+@pytest.mark.parametrize("rate", [NTSC_FILM, Fraction(24), NTSC, Fraction(30), NTSC_DOUBLE])
+def test_a_hole_does_not_change_the_rate(rate: Fraction):
+    clock = constant_clock(rate, 60, Fraction(1, 1000))
+    pts = np.where(np.arange(clock.n_frames) < 700, clock.pts, clock.pts + 1234)
+    holed = r.Clock(pts, clock.end + 1234, clock.time_base)
+    assert _timeline.frame_rate(holed, None) == (rate, False)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """The summary as a CMX 3600 edit decision list, which every editor reads.
 
 Plain ASCII lines: an event per span, cut to cut, source timecode from 00:00:00:00 at second 0 of the
-file, record timecode from 01:00:00:00. The format has no
-place for the rate: a comment under the first event says which rate the project must have.
+file, record timecode from 01:00:00:00. The format has no place for the rate: a comment under the
+first event says which rate the project must have.
 """
 
 from __future__ import annotations
