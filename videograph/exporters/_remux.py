@@ -118,7 +118,10 @@ def tracks(
 ) -> list[Iterator[Any]]:
     """The skim's packets, an iterator per stream; adds the streams to `out`, and sources to `stack`."""
     source = _Source(stack.enter_context(open_media(info.path)), info, info.video_stream)
-    found = [_video_packets(out.add_stream_from_template(source.stream), source, runs, pieces)]
+    video: Any = out.add_stream_from_template(source.stream)
+    if source.stream.codec.canonical_name == "hevc":
+        video.codec_context.codec_tag = "hvc1"  # Apple's players want this name of the two
+    found = [_video_packets(video, source, runs, pieces)]
     if info.audio_stream is not None:
         source = _Source(stack.enter_context(open_media(info.path)), info, info.audio_stream)
         found.append(_audio_packets(out.add_stream_from_template(source.stream), source, pieces))
@@ -182,14 +185,20 @@ def _video_packets(
 ) -> Iterator[Any]:
     decode_ticks = iter(_decode_ticks(source, runs, pieces))
     for run, piece in zip(runs, pieces, strict=True):
-        wanted = set(run.stamps)
+        wanted, last = set(run.stamps), max(run.stamps)
         for seconds, packet in source.after(run.start):
             if packet.pts in wanted:
                 wanted.remove(packet.pts)
-                length = round((packet.duration or 0) * packet.time_base / TICK)
+                length = (packet.duration or 0) * packet.time_base
+                if packet.pts == last:
+                    length = piece.end - seconds
                 packet.pts = round((piece.at + seconds - piece.start) / TICK)
                 packet.dts = next(decode_ticks)
-                packet.time_base, packet.duration, packet.stream = TICK, length, stream
+                packet.time_base, packet.duration, packet.stream = (
+                    TICK,
+                    round(length / TICK),
+                    stream,
+                )
                 yield packet
             if not wanted:
                 break
