@@ -238,7 +238,7 @@ def test_timecode(seconds: float, decimals: int, expected: str) -> None:
     [
         (0.04, "0.0 s"),
         (7.46, "7.5 s"),
-        (59.6, "1 min 0 s"),
+        (59.6, "1 min"),
         (92, "1 min 32 s"),
         (7380, "2 h 3 min"),
     ],
@@ -247,14 +247,22 @@ def test_length(seconds: float, expected: str) -> None:
     assert to_html.length(seconds) == expected
 
 
-def test_envelope_keeps_every_peak() -> None:
+def test_envelope_keeps_every_peak_and_the_mean() -> None:
     scores = np.random.default_rng(0).random(50_000).astype(np.float32)
     scores[31_234] = 2.0
-    seconds, kept = to_html.envelope(np.arange(50_000) / 2, scores, 1500)
-    assert len(kept) <= 1500
-    assert max(kept) == 2.0
-    assert seconds[kept.index(2.0)] == 31_234 / 2
-    assert np.all(np.diff(seconds) > 0)
+    seconds, low, mean, high = to_html.envelope(np.arange(50_000) / 2, scores, 500)
+    assert len(seconds) == len(low) == len(mean) == len(high) == 500
+    assert high.max() == 2.0
+    assert seconds[high.argmax()] == pytest.approx(31_234 / 2, abs=50)
+    assert mean.mean() == pytest.approx(scores.mean(), abs=1e-3)
+    assert np.all(low <= mean) and np.all(mean <= high)
+
+
+def test_envelope_of_a_short_video_is_its_curve() -> None:
+    scores = np.array([0.1, 0.9, 0.4], np.float32)
+    seconds, low, mean, high = to_html.envelope(np.array([0.0, 0.5, 1.0]), scores, 500)
+    assert seconds.tolist() == [0.0, 0.5, 1.0]
+    assert np.allclose(low, scores) and np.allclose(mean, scores) and np.allclose(high, scores)
 
 
 def test_flat_scores_have_an_axis() -> None:
@@ -282,10 +290,13 @@ def test_pictures_are_small_and_whole(bikes: Summary, tmp_path: Path) -> None:
         assert alt.startswith("Key frame at 0:")
 
 
-def test_page_of_thousands_of_shots_stays_small(bikes: Summary, tmp_path: Path) -> None:
-    text = page(day_long(bikes, 4000), tmp_path)
-    assert text.count('<li class="card') == 4000
-    assert len(text) < 50_000_000
+def test_page_of_a_day_stays_small(
+    bikes: Summary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(to_html, "IMAGES_BYTES", 500 * 6000)  # as if there were thousands
+    text = page(day_long(bikes, 500), tmp_path)
+    assert text.count('<li class="card') == 500
+    assert len(text) < 16_000_000
 
 
 def day_long(summary: Summary, n_chosen: int) -> Summary:
@@ -382,7 +393,7 @@ class Watched:
         self.page.on("requestfailed", self._failed)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(file.as_uri())
-        self.page.wait_for_function("document.getElementById('theme').hidden === false")
+        self.page.wait_for_function("() => document.getElementById('theme').hidden === false")
 
     def _failed(self, request: Any) -> None:
         if "ERR_ABORTED" not in request.failure:  # a player drops a range it needs no more
@@ -395,7 +406,7 @@ class Watched:
         self.context.close()
 
     def ready(self) -> None:
-        self.page.wait_for_function("document.getElementById('video').readyState >= 2")
+        self.page.wait_for_function("() => document.getElementById('video').readyState >= 2")
 
     def time(self) -> float:
         return self.page.evaluate("document.getElementById('video').currentTime")
@@ -410,9 +421,11 @@ def test_page_loads_without_a_word_of_trouble(
         watched.ready()
         for card in watched.page.locator(".card").all():
             card.scroll_into_view_if_needed()
-        watched.page.wait_for_function("document.querySelectorAll('.cards .tie img').length > 0")
         watched.page.wait_for_function(
-            "[...document.querySelectorAll('.cards img')].every(i => i.complete && i.naturalWidth > 0)"
+            "() => document.querySelectorAll('.cards .tie img').length > 0"
+        )
+        watched.page.wait_for_function(
+            "() => [...document.querySelectorAll('.cards img')].every(i => i.complete && i.naturalWidth > 0)"
         )
         light = watched.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", light))) > 384) == (scheme == "light")
@@ -428,9 +441,10 @@ def test_clicks_seek(browser: Any, folder: tuple[Path, Summary]) -> None:
     with Watched(browser, place / "storyboard.html") as watched:
         watched.ready()
         video = watched.page.locator("#video")
+        video.evaluate("video => { video.muted = true; video.playbackRate = 0.1; }")
         shot = summary.chosen[-1]
         watched.page.locator(".frame").last.click()
-        watched.page.wait_for_function("!document.getElementById('video').paused")
+        watched.page.wait_for_function("() => !document.getElementById('video').paused")
         video.evaluate("video => video.pause()")
         assert watched.time() == pytest.approx(float(shot.start_seconds), abs=1.0)
         assert watched.time() >= float(shot.start_seconds)
@@ -461,17 +475,18 @@ def test_the_summary_plays_only_what_was_chosen(browser: Any, folder: tuple[Path
         spans = [[float(a), float(b)] for a, b in summary.spans]
         watched.page.evaluate(
             """() => { const video = document.getElementById('video'); window.seen = [];
-            video.muted = true; video.playbackRate = 4;
-            video.addEventListener('timeupdate', () => window.seen.push(video.currentTime)); }"""
+            const label = document.querySelector('#play span'); video.muted = true;
+            video.addEventListener('timeupdate', () => {
+                window.seen.push([video.currentTime, label.textContent]); }); }"""
         )
         watched.page.locator("#play").click()
-        watched.page.wait_for_function("!document.getElementById('video').paused")
-        assert watched.page.locator("#play").inner_text() == "Pause"
         watched.page.wait_for_function(
-            "document.getElementById('video').paused && window.seen.length > 3", timeout=15_000
+            "() => document.getElementById('video').paused && window.seen.length > 3",
+            timeout=15_000,
         )
-        seen = watched.page.evaluate("window.seen")
-        late = 0.4  # a frame of the page at four times the speed
+        seen = [time for time, _ in watched.page.evaluate("window.seen")]
+        assert "Pause" in [label for _, label in watched.page.evaluate("window.seen")]
+        late = 0.4  # a busy machine draws the page a few times a second only
         assert all(any(a <= t <= b + late for a, b in spans) for t in seen)
         assert all(any(a <= t <= b + late for t in seen) for a, b in spans)
         assert seen[-1] >= spans[-1][1] - 0.05
@@ -486,7 +501,7 @@ def test_phone_has_no_sideways_scroll(browser: Any, folder: tuple[Path, Summary]
         watched.ready()
         assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         watched.page.locator("#objects").tap()
-        watched.page.locator("#plot").tap(position={"x": 340, "y": 30})
+        watched.page.locator("#plot").tap(position={"x": 300, "y": 30})
         assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert watched.page.locator("#tip").is_visible()
         assert watched.trouble == []

@@ -166,7 +166,10 @@
     const here = lastAt(spanStarts, position + 2 * AHEAD);
     if (here >= 0 && position < data.spans[here][1]) return;
     if (here + 1 < data.spans.length) seek(data.spans[here + 1][0], { keepMode: true });
-    else video.pause();
+    else {
+      setMode(false);
+      video.pause();
+    }
   };
 
   const step = (direction) => {

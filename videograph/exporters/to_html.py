@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -35,8 +34,10 @@ IMAGES_BYTES = 24_000_000
 """Room for key frames: phones still open such a page, and a day of video stays below it."""
 THUMBNAILS_BYTES = 6_000_000
 """Room for thumbnails; beyond it they are thinned evenly."""
-N_CURVE_POINTS = 1500
-"""Points of the score curve, about one per pixel of a wide screen."""
+N_CURVE_POINTS = 500
+"""Points of the score curve; with more steps than that, each is the mean of a stretch."""
+N_KEY_MARKS = 300
+"""Key frames marked on the curve; more of them would be a solid bar."""
 N_HOVER_STEPS = 20_000
 """Steps whose score can be read off the curve; beyond it every n-th."""
 N_NEIGHBOURS = 4
@@ -127,8 +128,10 @@ def length(seconds: float | Fraction) -> str:
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     if hours:
-        return f"{hours} h {m} min"
-    return f"{m} min {s} s" if m else f"{s} s"
+        return f"{hours} h {m} min" if m else f"{hours} h"
+    if m:
+        return f"{m} min {s} s" if s else f"{m} min"
+    return f"{s} s"
 
 
 def share(part: float) -> str:
@@ -145,11 +148,11 @@ def _data_url(jpeg: bytes) -> str:
 def shrink(jpeg: bytes, width: int) -> bytes:
     """The same picture as a JPEG at most `width` pixels wide."""
     with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft("RGB", (width, width))  # decode at a fraction where that is enough
+        size = (width, max(1, round(image.height * width / image.width)))
+        image.draft("RGB", size)  # JPEG decodes faster at a half, a quarter or an eighth
         small = image.convert("RGB")
     if small.width > width:
-        height = max(1, round(small.height * width / small.width))
-        small = small.resize((width, height), Image.Resampling.LANCZOS)
+        small = small.resize(size, Image.Resampling.HAMMING)  # fast, and good when shrinking
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80, optimize=True)
     return out.getvalue()
@@ -235,16 +238,24 @@ def _timeline(summary: Summary) -> dict[str, Any]:
     def y(score: float) -> float:
         return 100 - 100 * (score - low) / (high - low)
 
-    seconds, scores = envelope(summary.seconds, summary.scores, N_CURVE_POINTS)
-    seconds = [0.0, *seconds, duration]
-    scores = [scores[0], *scores, scores[-1]]
-    curve = "L".join(f"{x(t):.2f} {y(s):.1f}" for t, s in zip(seconds, scores, strict=True))
+    seconds, lows, means, highs = envelope(summary.seconds, summary.scores, N_CURVE_POINTS)
+
+    def line(values: np.ndarray) -> list[str]:
+        points = zip(map(x, seconds), map(y, values), strict=True)
+        return [f"{across:.2f} {down:.1f}" for across, down in points]
+
+    curve = "L".join([f"0 {y(means[0]):.1f}", *line(means), f"1000 {y(means[-1]):.1f}"])
+    spread = (
+        "L".join([*line(highs), *reversed(line(lows))]) if len(means) < len(summary.scores) else ""
+    )
+    marked = summary.chosen if len(summary.chosen) <= N_KEY_MARKS else ()
     bands = [(x(a), x(b)) for a, b in summary.spans]
     return {
         "curve": f"M{curve}",
         "area": f"M0 100L{curve}L1000 100Z",
+        "spread": f"M{spread}Z" if spread else "",
         "bands": "".join(f"M{a:.2f} 0H{b:.2f}V100H{a:.2f}Z" for a, b in bands),
-        "keys": [x(shot.keyframe_seconds) / 10 for shot in summary.chosen],
+        "keys": [x(shot.keyframe_seconds) for shot in marked],
         "ticks": [(tick, x(tick) / 10) for tick in ticks(duration)],
         "low": low,
         "high": high,
@@ -261,16 +272,16 @@ def score_range(scores: np.ndarray) -> tuple[float, float]:
 
 def envelope(
     seconds: np.ndarray, scores: np.ndarray, n_points: int
-) -> tuple[Sequence[float], Sequence[float]]:
-    """A curve of at most `n_points` that keeps the lowest and highest score of every stretch."""
-    if len(scores) <= n_points:
-        return seconds.tolist(), scores.tolist()
-    keep: list[int] = []
-    edges = np.linspace(0, len(scores), n_points // 2 + 1).astype(int)
-    for start, end in itertools.pairwise(edges):
-        part = scores[start:end]
-        keep += sorted({start + int(part.argmin()), start + int(part.argmax())})
-    return seconds[keep].tolist(), scores[keep].tolist()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Times, and the lowest, mean and highest score of at most `n_points` stretches of like length."""
+    starts = np.linspace(0, len(scores), min(n_points, len(scores)), endpoint=False).astype(int)
+    counts = np.diff(np.append(starts, len(scores)))
+    return (
+        np.add.reduceat(seconds, starts) / counts,
+        np.minimum.reduceat(scores, starts),
+        np.add.reduceat(scores, starts, dtype=np.float64) / counts,
+        np.maximum.reduceat(scores, starts),
+    )
 
 
 def ticks(duration: float) -> list[int]:
