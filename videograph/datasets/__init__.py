@@ -12,7 +12,6 @@ import os
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -260,12 +259,8 @@ def data_folders() -> Iterator[Path]:
     yield Path("data")
 
 
-def available_datasets() -> dict[str, str]:
-    """Forms that `load_dataset` reads: name of the member -> what it reads, in words."""
-    return {name: _member(name).FORM for name in _members()}
-
-
-def _members() -> list[str]:
+def available_datasets() -> list[str]:
+    """Names of the forms that `load_dataset` reads."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
@@ -288,10 +283,18 @@ def load_dataset(spec: str | Path, **options: Any) -> Dataset:
     """
     path = _find(str(spec))
     options = {name: value for name, value in options.items() if value is not None}
-    for name in _members():
-        if _member(name).reads(path):
+    for name in available_datasets():
+        if not _member(name).reads(path):
+            continue
+        try:
             return _member(name).load(path, **options)
-    forms = "; ".join(f"{name}: {form}" for name, form in available_datasets().items())
+        except TypeError as error:
+            if "unexpected keyword" not in str(error):
+                raise
+            raise UsageError(
+                f"{path} takes no {', '.join(options)}: {_member(name).FORM}."
+            ) from error
+    forms = "; ".join(_member(name).FORM for name in available_datasets())
     raise UsageError(f"{path} has none of the forms that are read. {forms}.")
 
 
@@ -306,8 +309,3 @@ def _find(spec: str) -> Path:
         f'no data set at "{spec}", nor at {" or ".join(str(p) for p in tried)}. Give a file or '
         "folder, or say with VIDEOGRAPH_DATA where the named sets lie."
     )
-
-
-def seconds_of_frame(frame: int, fps: Fraction | float | None) -> float:
-    """Time of a frame of a benchmark video, in seconds, by its nominal rate."""
-    return frame / float(fps or ASSUMED_RATE)

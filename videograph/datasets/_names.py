@@ -24,7 +24,7 @@ TVSUM = {
     "iVt07TCkFM0": 2500, "E11zDS9XGzg": 15307, "NyBmCxDoHJU": 4740, "kLxoNp-UchI": 3896,
     "jcoYJXDG9sw": 5971, "-esJrBWj2d8": 6912,
 }
-"""Frames by YouTube id; video_1 is the first. They sum to 352,353 (some sources count one frame more)."""
+"""Frames by YouTube id; video_1 is the first. Some files lack the last frame of video_16 and video_39."""
 
 SUMME = {
     "Air_Force_One": 4494, "Base jumping": 4729, "Bearpark_climbing": 3341, "Bike Polo": 3064,
