@@ -236,7 +236,7 @@ def test_timecode(seconds: float, decimals: int, expected: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        (0.04, "0.0 s"),
+        (0.04, "0.04 s"),
         (7.46, "7.5 s"),
         (59.6, "1 min"),
         (92, "1 min 32 s"),
@@ -266,7 +266,7 @@ def test_envelope_of_a_short_video_is_its_curve() -> None:
 
 
 def test_flat_scores_have_an_axis() -> None:
-    assert to_html.score_range(np.full(5, 0.5, np.float32)) == pytest.approx((0.5, 0.6))
+    assert to_html.score_range(np.full(5, 0.5, np.float32)) == pytest.approx((0.4, 0.6))
     assert to_html.score_range(np.array([0.0, 1.0])) == (0.0, 1.0)
 
 

@@ -42,7 +42,6 @@
 
   const starts = data.chosen.map((span) => span[0]);
   const spanStarts = data.spans.map((span) => span[0]);
-  const chosenNumbers = new Set(data.numbers);
   const chosenAt = (seconds) => {
     const i = lastAt(starts, seconds + AHEAD);
     return i >= 0 && seconds < data.chosen[i][1] ? i : -1;
@@ -267,7 +266,7 @@
   const point = (event) => {
     const seconds = secondsAt(event);
     const shot = Math.max(0, lastAt(data.shots, seconds));
-    const chosen = chosenNumbers.has(shot) ? "in the summary" : "not chosen";
+    const chosen = chosenAt(seconds) >= 0 ? "in the summary" : "not chosen";
     const score = data.scores[nearest(data.seconds, seconds)];
     const source = picture(seconds);
     $("tip-image").hidden = !source;

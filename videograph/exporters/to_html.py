@@ -84,7 +84,7 @@ def _page(summary: Summary, path: Path) -> dict[str, Any]:
         "title": summary.info.title or name,
         "name": name,
         "video": video_url(summary.info.path, path.parent),
-        "decimals": 1 if summary.duration_seconds < 600 else 0,
+        "decimals": sum(summary.duration_seconds < limit for limit in (3, 600)),
         "cards": _cards(summary),
         "timeline": _timeline(summary),
         "made": _made(summary),
@@ -122,7 +122,9 @@ def timecode(seconds: float | Fraction, decimals: int = 0) -> str:
 
 
 def length(seconds: float | Fraction) -> str:
-    """A duration in words: "7.5 s", "1 min 32 s", "2 h 3 min"."""
+    """A duration in words: "0.04 s", "7.5 s", "1 min 32 s", "2 h 3 min"."""
+    if seconds < 1:
+        return f"{float(seconds):.2f} s"
     if seconds < 10:
         return f"{float(seconds):.1f} s"
     minutes, s = divmod(round(seconds), 60)
@@ -228,7 +230,7 @@ def _seen(shot: ChosenShot) -> str:
 
 
 def _timeline(summary: Summary) -> dict[str, Any]:
-    """The score curve as SVG paths over 1000 x 100 units, and its marks in per cent of the width."""
+    """The score curve as SVG paths over 1000 x 100 units, and its marks along them."""
     duration = float(summary.duration_seconds)
     low, high = score_range(summary.scores)
 
@@ -256,7 +258,7 @@ def _timeline(summary: Summary) -> dict[str, Any]:
         "spread": f"M{spread}Z" if spread else "",
         "bands": "".join(f"M{a:.2f} 0H{b:.2f}V100H{a:.2f}Z" for a, b in bands),
         "keys": [x(shot.keyframe_seconds) for shot in marked],
-        "ticks": [(tick, x(tick) / 10) for tick in ticks(duration)],
+        "ticks": [(tick, x(tick)) for tick in ticks(duration)],
         "low": low,
         "high": high,
         **_strip(summary, x),
@@ -267,7 +269,9 @@ def score_range(scores: np.ndarray) -> tuple[float, float]:
     """Ends of the score axis: tenths around all scores, so that a flat curve can still be read."""
     low = np.floor(10 * float(scores.min()) + 1e-6) / 10
     high = np.ceil(10 * float(scores.max()) - 1e-6) / 10
-    return float(low), float(max(high, low + 0.1))
+    if high - low < 0.1:
+        low, high = low - 0.1, high + 0.1
+    return float(low), float(high)
 
 
 def envelope(
@@ -292,16 +296,30 @@ def ticks(duration: float) -> list[int]:
 
 def _strip(summary: Summary, x: Callable[[float], float]) -> dict[str, str]:
     """All shots as bars, chosen and others apart, as SVG paths over 1000 x 100 units."""
-    starts = summary.report.clock.seconds_of(summary.shots.bounds)
+    bounds = summary.report.clock.seconds_of(summary.shots.bounds)
     top = max(float(summary.shot_scores.max()), 1e-9)
-    chosen = {shot.number for shot in summary.chosen}
-    bars: dict[bool, list[str]] = {True: [], False: []}
-    for number, ((a, b), score) in enumerate(zip(starts, summary.shot_scores, strict=True)):
-        height = 12 + 88 * max(0.0, float(score)) / top
-        left, right = x(a), x(b)
+    chosen = {shot.number: shot for shot in summary.chosen}
+
+    def bar(start: float, end: float, score: float) -> str:
+        left, right = x(start), x(end)
         right = max(left + 0.2, right - min(1.0, 0.15 * (right - left)))  # a gap between shots
-        bars[number in chosen].append(f"M{left:.2f} 100V{100 - height:.0f}H{right:.2f}V100Z")
-    return {"chosen_bars": "".join(bars[True]), "other_bars": "".join(bars[False])}
+        return f"M{left:.2f} 100V{88 - 88 * max(0.0, score) / top:.0f}H{right:.2f}V100Z"
+
+    shots = enumerate(zip(bounds.tolist(), summary.shot_scores.tolist(), strict=True))
+    others = [
+        bar(start, end, score)
+        for number, ((start, end), score) in shots
+        if number not in chosen or _length(chosen[number]) < end - start - 1e-3  # taken in part
+    ]
+    taken = [
+        bar(float(shot.start_seconds), float(shot.end_seconds), summary.shot_scores[shot.number])
+        for shot in summary.chosen
+    ]
+    return {"chosen_bars": "".join(taken), "other_bars": "".join(others)}
+
+
+def _length(shot: ChosenShot) -> float:
+    return float(shot.end_seconds - shot.start_seconds)
 
 
 def _made(summary: Summary) -> list[tuple[str, str]]:
@@ -352,7 +370,6 @@ def _data(summary: Summary) -> dict[str, Any]:
         "duration": round(float(summary.duration_seconds), 3),
         "chosen": [_times(shot.start_seconds, shot.end_seconds) for shot in summary.chosen],
         "keys": _times(*(shot.keyframe_seconds for shot in summary.chosen)),
-        "numbers": [shot.number for shot in summary.chosen],
         "spans": [_times(*span) for span in summary.spans],
         "shots": [round(float(start), 3) for start in starts],
         "shot_scores": [round(float(score), 3) for score in summary.shot_scores],
