@@ -49,6 +49,8 @@ LOOK_AHEAD_PACKETS = 600
 """The same for files whose packets tell no time: 10 s at 60 frames a second."""
 KEY_GAP_SECONDS = Fraction(21, 20)
 """Key frames at most this far apart are dense enough to stand for all: 1 s, and a frame for rounding."""
+REFERENCE_GAP_FRAMES = 5
+"""Reference frames are seldom farther apart; where that is longer than a step, none is skipped."""
 PROBE_GAP_SECONDS = Fraction(1, 40)
 """Shots cuts are looked for at most this often: every frame up to 40 a second."""
 SHORTFALL_SECONDS = 1
@@ -211,8 +213,7 @@ class _Decoder:
     ) -> None:
         self.stream: Any = container.streams[info.video_stream]
         self.codec = self.stream.codec_context
-        if not self.codec.is_open:  # it is, when decoding goes on after a seek
-            self.codec.thread_type = threads
+        self.codec.thread_type = threads
         for other in container.streams:
             if other.index != info.video_stream:
                 other.discard = Discard.all
@@ -222,14 +223,22 @@ class _Decoder:
         self.last_pts, self.last_duration = -1, 0
         self.last_ticks = -1
         self._container = container
-        self._start = int(info.start_seconds / info.time_base)
+        self.start = int(info.start_seconds / info.time_base)
         self._ahead: deque[Any] = deque()
         self._packets = self._demux()
         self.n_frames = 0
         rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.ticks_per_frame = Fraction(1) / rate / info.time_base
-        self.guessed = False
+        self.guessed = False  # that is, no time stamps: frames are counted
         self._look_ahead(info.time_base)
+
+    def restart(self) -> None:
+        """Go on from where the container was moved to."""
+        self._ahead.clear()
+        self._packets = self._demux()
+        self.pts = array("q")
+        self.last_pts, self.last_duration, self.last_ticks = -1, 0, -1
+        self.refused_in_a_row = self.n_frames = 0
 
     def _demux(self) -> Iterator[Any]:
         try:
@@ -249,14 +258,16 @@ class _Decoder:
 
     def ticks_of(self, packet: Any) -> int | None:
         """Ticks from second 0 at which a packet's frame is shown; None when it does not say."""
-        return None if packet.pts is None else packet.pts - self._start
+        return None if packet.pts is None else packet.pts - self.start
 
-    def key_gaps(self) -> list[int]:
-        """Ticks between the key frames at the start of the file, and to the end of what was looked at."""
-        known = [(self.ticks_of(p), p.is_keyframe) for p in self._ahead if p.pts is not None]
-        keys = sorted(t for t, is_key in known if is_key and t is not None)
-        ends = [max(t for t, _ in known if t is not None)] if known else []
-        return np.diff(keys + ends).tolist()
+    def gaps(self) -> tuple[float, float]:
+        """Ticks between key frames, the longest, and between frames, the usual, at the file's start."""
+        known = sorted((p.pts, p.is_keyframe) for p in self._ahead if p.pts is not None)
+        if len(known) < 2:
+            return 0, 0
+        pts = np.array([t for t, _ in known])
+        keys = np.array([t for t, is_key in known if is_key] + [known[-1][0]])
+        return float(np.diff(keys).max(initial=0)), float(np.median(np.diff(pts)))
 
     def packets(self) -> Iterator[Any]:
         """Every packet of the stream, in the file's order."""
@@ -311,7 +322,7 @@ class _Decoder:
         if self.guessed:
             return round((self.n_frames - 1) * self.ticks_per_frame)
         pts = frame.pts if frame.pts is not None else frame.dts
-        return -1 if pts is None else pts - self._start
+        return -1 if pts is None else pts - self.start
 
 
 class _Picker:
@@ -321,38 +332,33 @@ class _Picker:
         self.step = step
         self.nearest = False
         self.cut = _CutFinder()
-        self._origin = 0
+        self._origin, self._due = 0, -1  # `_due`: twice the ticks of the next moment, rounded down
         self._k = 0
         self._held: tuple[int, VideoFrame] | None = None
 
     def offer(self, ticks: int, frame: VideoFrame) -> Picked | None:
         """Show the next frame; returns the one before it if that is a pick."""
+        pick = None
         if self._held is None:
-            self._origin = ticks
-            self._hold(ticks, frame)
-            return None
-        # Exact: the held frame is on the screen until this one. Nearest: it serves up to half way.
-        until = (self._held[0] + ticks) / 2 if self.nearest else ticks
-        pick = self._serve(until)
-        self._hold(ticks, frame)
+            self._origin, self._due = ticks, 2 * ticks
+        else:
+            # Exact: the held frame is on the screen until this one. Nearest: it serves up to half way.
+            pick = self._serve(self._held[0] + ticks if self.nearest else 2 * ticks)
+        self._held = (ticks, frame)
+        self.cut.see(ticks, frame)
         return pick
 
     def last(self, end: int) -> Picked | None:
         """The held frame, if a pick falls on it before the video's end."""
-        return None if self._held is None else self._serve(end)
+        return self._serve(2 * end)
 
-    def _serve(self, until: float) -> Picked | None:
-        next_k = math.ceil((Fraction(until) - self._origin) / self.step)
-        if next_k <= self._k:
+    def _serve(self, twice_until: int) -> Picked | None:
+        if self._held is None or twice_until <= self._due:
             return None
-        self._k = next_k
-        assert self._held is not None
+        self._k = math.ceil((Fraction(twice_until, 2) - self._origin) / self.step)
+        self._due = math.floor(2 * (self._origin + self._k * self.step))
         ticks, frame = self._held
         return ticks, frame, self.cut.take(ticks)
-
-    def _hold(self, ticks: int, frame: VideoFrame) -> None:
-        self._held = (ticks, frame)
-        self.cut.see(ticks, frame)
 
 
 class _CutFinder:
@@ -508,10 +514,7 @@ class Reader:
 
     def _clock(self, decoder: _Decoder, seen: array[int]) -> Clock:
         if decoder.last_ticks < 0:
-            raise VideographError(
-                f"not one frame of {self.info.path} could be decoded ({decoder.failures} packets of "
-                f"{self.info.codec} refused). Try another copy of the file."
-            )
+            raise VideographError(_nothing_decoded(self.info, decoder))
         return _clock(decoder, seen, self.info.time_base)
 
     def _tell(self, decoder: _Decoder, clock: Clock, pace: _Pace) -> ReadReport:
@@ -529,14 +532,18 @@ class _Pace:
 
     def __init__(self, decoder: _Decoder, picker: _Picker, speed: str) -> None:
         self.decoder, self.picker = decoder, picker
-        self.key_gap = float(KEY_GAP_SECONDS / decoder.stream.time_base)
-        gaps = decoder.key_gaps()
-        dense = bool(gaps) and max(gaps) <= self.key_gap
+        self.key_gap = int(KEY_GAP_SECONDS / decoder.stream.time_base)
         self.used: dict[str, None] = {}
-        if decoder.guessed or speed == "exact":
-            self._set("NONE")  # a frame without a time stamp must be counted
+        keys, frames = decoder.gaps()
+        if speed == "exact" or decoder.guessed or frames * REFERENCE_GAP_FRAMES > picker.step:
+            self._set("NONE")
+        elif speed == "fast" and keys <= self.key_gap:
+            self._set("NONKEY")
         else:
-            self._set("NONKEY" if speed == "fast" and dense else "NONREF")
+            self._set("NONREF")
+        if speed == "fast":
+            # Costs about a level of luma in 255 and a fifth of the time; key frames are hardly changed.
+            decoder.codec.options = {"skip_loop_filter": "all"}
 
     def _set(self, skip: str) -> None:
         self.skip = skip
@@ -547,28 +554,29 @@ class _Pace:
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """As `_Decoder.frames`, with the pace set anew where the file's build asks for it."""
         decoder = self.decoder
-        last_key = 0
+        before, failures, last_key = 0, 0, 0
         for packet in decoder.packets():
             decoder.note(packet)
-            ticks = decoder.ticks_of(packet)
-            if packet.is_keyframe and ticks is not None:
-                if self.skip == "NONKEY" and ticks - last_key > 2 * self.key_gap:
+            if packet.is_keyframe and self.skip == "NONKEY":
+                ticks = decoder.ticks_of(packet) or last_key
+                if ticks - last_key > 2 * self.key_gap:
                     self._set("NONREF")  # from a key frame on all references are there
                 last_key = ticks
-            yield from decoder.decode(packet)
-            if self.skip == "NONREF" and self._starved(ticks):
-                self._set("NONE")
+            for ticks, frame in decoder.decode(packet):
+                if self.skip == "NONREF" and failures == decoder.failures:
+                    self._watch(before, ticks)
+                before, failures = ticks, decoder.failures
+                yield ticks, frame
             if decoder.refused_in_a_row >= GIVE_UP_PACKETS:
                 return
         yield from decoder.flush()
 
-    def _starved(self, ticks: int | None) -> bool:
-        """True when frames were skipped for so long that a pick had nothing near it."""
-        late = ticks is not None and ticks - self.decoder.last_ticks > 2 * self.picker.step
-        if ticks is None or not late or self.decoder.refused_in_a_row:
-            return False
-        recent = self.decoder.pts[-16:]
-        return sum(self.decoder.last_ticks < t < ticks for t in recent) >= 12
+    def _watch(self, before: int, ticks: int) -> None:
+        """Skip no more if a pick's time and more went by without a frame that was there."""
+        if ticks - before > self.picker.step and any(
+            before < t < ticks for t in self.decoder.pts[-256:]
+        ):
+            self._set("NONE")
 
 
 class _Painter:
@@ -676,58 +684,95 @@ def grab(
 
 
 class _Finder:
-    """The exact frame at a time, by seeking to the key frame before it and decoding on."""
+    """The frame on the screen at a time, by seeking to the key frame before it and decoding on."""
 
-    NEAR_SECONDS = 3  # closer than this, decoding on beats a seek that may go back
-    MARGIN_SECONDS = Fraction(1)  # before a moment, all frames are decoded
+    NEAR_SECONDS = 5  # without an index, decoding on beats a seek that may go back
+    EXACT_SECONDS = 1  # so long before a moment on, no frame is skipped
+    BACK_SECONDS = (0, 5, 30)  # where to begin, if nothing decodes from the nearest key frame on
 
     def __init__(self, container: InputContainer, info: VideoInfo) -> None:
         self._container, self._info = container, info
-        self._restart()
+        self._decoder = _Decoder(container, info)
+        self._may_seek = not self._decoder.guessed
+        self._exact_from = 0
+        self._begin()
 
-    def _restart(self) -> None:
-        self._decoder = _Decoder(self._container, self._info)
-        self._frames = self._decoder.frames()
+    def _begin(self) -> None:
+        self._frames = self._decode()
         self._held: tuple[int, VideoFrame] | None = None
         self._next: tuple[int, VideoFrame] | None = None
 
-    def frame_at(self, moment: Fraction) -> VideoFrame:
-        ticks = int(moment // self._info.time_base)
-        near = ticks - self._position() < self.NEAR_SECONDS / self._info.time_base
-        if not self._decoder.guessed and not near:
-            self._seek(ticks)
-        self._run_to(ticks)
-        if self._held is None or self._held[0] > ticks:
-            self._from_the_start(ticks)
-        if self._held is None:
-            raise VideographError(
-                f"not one frame of {self._info.path} could be decoded. Try another copy of the file."
-            )
-        return self._held[1]
+    def _decode(self) -> Iterator[tuple[int, VideoFrame]]:
+        decoder = self._decoder
+        for packet in decoder.packets():
+            decoder.note(packet)
+            early = self._may_seek and decoder.last_pts < self._exact_from
+            decoder.codec.skip_frame = "NONREF" if early else "DEFAULT"
+            yield from decoder.decode(packet)
+        yield from decoder.flush()
 
-    def _position(self) -> int:
-        return self._held[0] if self._held else 0
+    def frame_at(self, moment: Fraction) -> VideoFrame:
+        """The frame that a moment shows, or the nearest one before it that decodes."""
+        ticks = int(moment // self._info.time_base)
+        self._exact_from = ticks - int(self.EXACT_SECONDS / self._info.time_base)
+        if not self._is_near(ticks) or not self._found(ticks):
+            self._search(ticks)
+        self._again_if_skipped(ticks)
+        found = self._held or self._next  # the first frame of all, for a moment before it
+        if found is None:
+            raise VideographError(_nothing_decoded(self._info, self._decoder))
+        return found[1]
+
+    def _search(self, ticks: int) -> None:
+        for back in self.BACK_SECONDS if self._may_seek else ():
+            self._seek(ticks - int(back / self._info.time_base))
+            if self._found(ticks):
+                return
+        self._exact_from = 0
+        self._seek(0)
+        self._found(ticks)
+
+    def _is_near(self, ticks: int) -> bool:
+        """True when decoding on is no slower than a seek."""
+        here = self._held[0] if self._held else 0
+        if not self._may_seek or ticks < here:
+            return not self._may_seek
+        index: Any = getattr(self._decoder.stream, "index_entries", ())
+        found = index.search_timestamp(ticks + self._decoder.start) if len(index) else -1
+        if found >= 0:
+            return index[found].timestamp - self._decoder.start <= here
+        return ticks - here < self.NEAR_SECONDS / self._info.time_base
 
     def _seek(self, ticks: int) -> None:
-        offset = ticks + int(self._info.start_seconds / self._info.time_base)
+        stamp = max(0, ticks) + self._decoder.start
         try:
-            self._container.seek(offset, stream=self._decoder.stream, backward=True)
+            self._container.seek(stamp, stream=self._decoder.stream, backward=True)
         except FFmpegError:
             return  # decode on from where it stands
-        self._restart()
+        self._decoder.restart()
+        self._begin()
 
-    def _run_to(self, ticks: int) -> None:
-        """Decode until a frame begins after `ticks`; the one before it is held."""
+    def _found(self, ticks: int) -> bool:
+        """Decode until a frame begins after `ticks`; True if one before it is held."""
         while self._next is None or self._next[0] <= ticks:
-            if self._next is not None:
-                self._held = self._next
-            self._next = next(self._frames, None)
-            if self._next is None:
-                return
+            following = next(self._frames, None)
+            self._held = self._next or self._held
+            self._next = following
+            if following is None:
+                break
+        return self._held is not None and self._held[0] <= ticks
 
-    def _from_the_start(self, ticks: int) -> None:
-        """Once more without a seek, for files whose index misleads; the first frame if need be."""
-        self._container.seek(0, backward=True)
-        self._restart()
-        self._run_to(ticks)
-        self._held = self._held or self._next
+    def _again_if_skipped(self, ticks: int) -> None:
+        """Where time stamps leap, the frame shown may be an old one, and be among the skipped."""
+        held = self._held[0] if self._held else ticks
+        if self._may_seek and any(held < t < self._exact_from for t in self._decoder.pts):
+            self._exact_from = held
+            self._seek(ticks)
+            self._found(ticks)
+
+
+def _nothing_decoded(info: VideoInfo, decoder: _Decoder) -> str:
+    return (
+        f"not one frame of {info.path} could be decoded ({decoder.failures} packets of {info.codec} "
+        "refused). Try another copy of the file."
+    )
