@@ -38,6 +38,7 @@ def no_change(shape: tuple[int, ...]) -> Change:
 
 
 def change_between(view: View, before: View) -> Change:
+    """What changed since the sampled frame before."""
     raw = np.abs(view.planes[0] - before.planes[0])
     shift = _camera_shift(view, before)
     rows, columns, inside = _shifted(raw.shape, shift)
@@ -99,6 +100,7 @@ def _outside_neighbours(planes: np.ndarray, old: np.ndarray) -> np.ndarray:
 
 
 def regions_of(view: View, change: Change, n_objects: int) -> list[Region]:
+    """Up to `n_objects` regions, strongest first; the grid where nothing moves or stands out."""
     found = _moving(change) + _salient(view)
     found.sort(key=lambda region: -region.strength)
     kept: list[Region] = []

@@ -38,6 +38,7 @@ class View:
 
 
 def view_of(image: np.ndarray) -> View:
+    """A frame, (height, width, 3) uint8 RGB of any size, at its working sizes."""
     picture = Image.fromarray(image)
     factor = max(1, round(max(picture.size) / FINE_SIDE))
     if min(picture.size) < MIN_SIDE * factor:
@@ -56,6 +57,7 @@ def view_of(image: np.ndarray) -> View:
 
 
 def halve(maps: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels."""
     rows = maps[..., ::2, :] + maps[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) * np.float32(0.25)
 

@@ -1,7 +1,7 @@
 """The encoder without weights: colour, edges, texture, motion; and regions that move or stand out.
 
 Every frame is brought to two working sizes, long sides of about 128 and 64 pixels, by averaging
-areas; all that follows is pooling of maps at those sizes, so that a frame costs about a millisecond.
+areas; all that follows is pooling of maps at those sizes, so that a frame costs 1 to 2 ms.
 
 Frame features, float32, `dim` = 380. Blocks in order, each scaled so that in a typical frame its squared
 length is near its share in `_WEIGHTS`; cosines are then about .9 within a shot and below .6 across cuts:
