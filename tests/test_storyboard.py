@@ -18,7 +18,7 @@ import pytest
 from conftest import skip_or_fail
 from PIL import Image
 
-from videograph.exporters import available_exporters, export, to_html
+from videograph.exporters import _curve, available_exporters, export, to_html
 from videograph.records import (
     ChosenShot,
     Clock,
@@ -250,7 +250,7 @@ def test_length(seconds: float, expected: str) -> None:
 def test_envelope_keeps_every_peak_and_the_mean() -> None:
     scores = np.random.default_rng(0).random(50_000).astype(np.float32)
     scores[31_234] = 2.0
-    seconds, low, mean, high = to_html.envelope(np.arange(50_000) / 2, scores, 500)
+    seconds, low, mean, high = _curve.envelope(np.arange(50_000) / 2, scores, 500)
     assert len(seconds) == len(low) == len(mean) == len(high) == 500
     assert high.max() == 2.0
     assert seconds[high.argmax()] == pytest.approx(31_234 / 2, abs=50)
@@ -260,19 +260,19 @@ def test_envelope_keeps_every_peak_and_the_mean() -> None:
 
 def test_envelope_of_a_short_video_is_its_curve() -> None:
     scores = np.array([0.1, 0.9, 0.4], np.float32)
-    seconds, low, mean, high = to_html.envelope(np.array([0.0, 0.5, 1.0]), scores, 500)
+    seconds, low, mean, high = _curve.envelope(np.array([0.0, 0.5, 1.0]), scores, 500)
     assert seconds.tolist() == [0.0, 0.5, 1.0]
     assert np.allclose(low, scores) and np.allclose(mean, scores) and np.allclose(high, scores)
 
 
 def test_flat_scores_have_an_axis() -> None:
-    assert to_html.score_range(np.full(5, 0.5, np.float32)) == pytest.approx((0.4, 0.6))
-    assert to_html.score_range(np.array([0.0, 1.0])) == (0.0, 1.0)
+    assert _curve.score_range(np.full(5, 0.5, np.float32)) == pytest.approx((0.4, 0.6))
+    assert _curve.score_range(np.array([0.0, 1.0])) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("duration", [0.5, 3, 61, 600, 5400, 86_400])
 def test_ticks_are_few_and_round(duration: float) -> None:
-    marks = to_html.ticks(duration)
+    marks = _curve.ticks(duration)
     assert marks[0] == 0
     assert len(marks) <= 9
     assert marks[-1] <= duration
