@@ -265,6 +265,17 @@ def test_envelope_of_a_short_video_is_its_curve() -> None:
     assert np.allclose(low, scores) and np.allclose(mean, scores) and np.allclose(high, scores)
 
 
+def test_every_shot_has_its_bar(bikes: Summary) -> None:
+    drawn = _curve.timeline(bikes)
+    assert drawn["chosen_bars"].count("M") == len(bikes.chosen)
+    assert drawn["other_bars"].count("M") == bikes.shots.n_shots - len(bikes.chosen)
+    whole = bikes.chosen[0]
+    part = dataclasses.replace(whole, end_seconds=(whole.start_seconds + whole.end_seconds) / 2)
+    drawn = _curve.timeline(dataclasses.replace(bikes, chosen=(part, *bikes.chosen[1:])))
+    assert drawn["chosen_bars"].count("M") == len(bikes.chosen)
+    assert drawn["other_bars"].count("M") == bikes.shots.n_shots - len(bikes.chosen) + 1
+
+
 def test_flat_scores_have_an_axis() -> None:
     assert _curve.score_range(np.full(5, 0.5, np.float32)) == pytest.approx((0.4, 0.6))
     assert _curve.score_range(np.array([0.0, 1.0])) == (0.0, 1.0)
