@@ -70,7 +70,7 @@ class Edges:
         """A @ values: what each node hears from all, (..., n, width)."""
         if self.q.shape[-2] <= SMALL:
             return self.dense() @ values
-        return attend(self._asks(), self.r, values, self.mask)
+        return self._keep(attend(self._asks(), self.r, values, self.mask), 2)
 
     def log_partition(self) -> Tensor:
         """Logsumexp of each row's logits, (..., n)."""
@@ -174,11 +174,11 @@ class SparseEdges:
 
     def aggregate(self, values: Tensor) -> Tensor:
         """A @ values, (n_videos, n, width)."""
-        return self._each(lambda band, v: band.hear(v, _run_means(v, band.run))[0], values)
+        return self._each(lambda band, v: band.hear(v, band.means(v))[0], values)
 
     def log_partition(self) -> Tensor:
         """Logsumexp of each row's logits, (n_videos, n)."""
-        return self._each(lambda band, v: band.hear(v, _run_means(v, band.run))[1], self.r)
+        return self._each(lambda band, v: band.hear(v, band.means(v))[1], self.r)
 
     def entropy(self) -> Tensor:
         """Entropy of each row in nats, a landmark's weight spread over its nodes, (n_videos, n)."""
@@ -206,8 +206,8 @@ class SparseEdges:
 
     @torch.no_grad()
     def top(self, k: int) -> TopEdges:
-        """The k strongest edges to others; a landmark is one edge to the middle of its run, with the
-        weight of one of its nodes."""
+        """The k strongest edges to others; a landmark beyond the window is one edge to the middle of its
+        run, with the weight of one of its nodes."""
         n = self.q.shape[1]
         columns = self.mask.new_full((len(self.q), n, k), -1, dtype=torch.int64)
         weights = self.q.new_zeros(len(self.q), n, k)
@@ -244,6 +244,10 @@ class _Band:
     run: int
     window: int
 
+    def means(self, values: Tensor) -> Tensor:
+        """Values of the landmarks, (n_landmarks, width)."""
+        return _run_means(values, self.run)[: len(self.landmarks)]
+
     def hear(self, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
         """A @ (values of nodes, far values of landmarks) and the logsumexp of each row."""
         again = torch.is_grad_enabled()  # backward works chunk by chunk too, at twice the time
@@ -259,11 +263,15 @@ class _Band:
         parts = []
         middles = torch.arange(len(self.landmarks), device=self.q.device) * self.run + self.run // 2
         middles = middles.clamp(max=len(self.r) - 1)
+        sizes = (len(self.r) - torch.arange(len(middles), device=self.q.device) * self.run).clamp(
+            max=self.run
+        )
         for rows in self._chunks():
             near, logits, outside = self._logits(rows)
             weights = logits.softmax(-1)
             wide = near.stop - near.start
-            weights = torch.cat([weights[:, :wide], weights[:, wide:] / outside.clamp(min=1)], -1)
+            far = (weights[:, wide:] / outside.clamp(min=1)).masked_fill(outside < sizes, -1.0)
+            weights = torch.cat([weights[:, :wide], far], -1)
             at = torch.arange(rows.start, rows.stop, device=self.q.device)
             weights[torch.arange(len(at)), at - near.start] = -1.0
             best = weights.topk(min(k, weights.shape[-1]), dim=-1)
@@ -283,9 +291,7 @@ class _Band:
     def _hear_rows(self, rows: slice, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
         near, logits, _ = self._logits(rows)
         weights, wide = logits.softmax(-1), near.stop - near.start
-        heard = weights[:, :wide] @ values[near]
-        if len(far):
-            heard = heard + weights[:, wide:] @ far
+        heard = weights[:, :wide] @ values[near] + weights[:, wide:] @ far
         return heard, logits.logsumexp(-1)
 
     def _logits(self, rows: slice) -> tuple[slice, Tensor, Tensor]:
@@ -362,8 +368,9 @@ class _RowLogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
-        blocks = _blocks(q.shape[1], len(q) * q.shape[1])
-        result = torch.cat([_logits(q[:, rows], r, mask).logsumexp(-1) for rows in blocks], 1)
+        result = q.new_empty(q.shape[:2])  # filled in place: kept pieces would scatter the heap
+        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+            result[:, rows] = _logits(q[:, rows], r, mask).logsumexp(-1)
         ctx.save_for_backward(q, r, result)
         ctx.mask = mask
         return result
