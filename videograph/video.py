@@ -767,7 +767,7 @@ class _Finder:
         held = self._held[0] if self._held else ticks
         if self._may_seek and any(held < t < self._exact_from for t in self._decoder.pts):
             self._exact_from = held
-            self._seek(ticks)
+            self._seek(held)
             self._found(ticks)
 
 
