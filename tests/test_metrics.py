@@ -101,6 +101,18 @@ def test_tau_of_long_rows_of_many_levels():
     assert tau[0, 1] == 0
 
 
+@pytest.mark.parametrize("mode", ["mode1", "mode3"])
+def test_masks_take_a_shorter_way_to_the_same_number(mode: str):
+    rng = np.random.default_rng(5)
+    users = rng.integers(2, size=(6, 300))
+    masks = np.vstack([rng.random((4, 300)) < 0.15, np.zeros((1, 300), bool)])
+    short = metrics.rank_correlation(masks, users, mode=mode)
+    long = metrics.rank_correlation(masks.astype(float), users, mode=mode)
+    assert short.tau == pytest.approx(long.tau, abs=1e-12)
+    assert short.rho == pytest.approx(long.rho, abs=1e-12)
+    assert short.constant.tolist() == long.constant.tolist() == [False] * 4 + [True]
+
+
 def test_rank_correlation_modes_differ():
     """One prediction, three users: each mode by hand."""
     users = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [4, 3, 2, 1]])

@@ -31,23 +31,23 @@ _LARGEST_TABLE = 4_000_000
 # -- F: overlap of binary summaries ------------------------------------------------------------------
 
 
-def f_scores(summary: np.ndarray, users: np.ndarray) -> np.ndarray:
-    """F of one summary against each user, (n_users,) float64 in [0, 1].
+def f_scores(summaries: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """F of a summary against each user, in [0, 1]: (n_users,), or (n_summaries, n_users) of many.
 
     P = overlap / |summary|, R = overlap / |user|, F = 2PR / (P + R), 0 without overlap (Zhang et al.,
     "Video Summarization with Long Short-term Memory", ECCV 2016; the rule of DSNet and PGL-SUM).
 
     Args:
-        summary: 1 where a frame is in the summary, (n_frames,).
+        summaries: above 0 where a frame is in the summary, (n_frames,) or (n_summaries, n_frames).
         users: the same of each user, (n_users, n_frames).
     """
-    summary, users = np.asarray(summary) > 0, np.asarray(users) > 0
-    if users.ndim != 2 or summary.shape != users.shape[1:]:
-        raise ValueError(f"a summary of shape {summary.shape} against users of {users.shape}")
-    overlap = (users & summary).sum(axis=1)
+    chosen, kept = np.asarray(summaries) > 0, np.asarray(users) > 0
+    if kept.ndim != 2 or chosen.shape[-1] != kept.shape[1]:
+        raise ValueError(f"a summary of shape {chosen.shape} against users of {kept.shape}")
+    overlap = chosen.astype(np.float32) @ kept.T.astype(np.float32)  # counts: exact below 2^24
     # 2PR / (P + R) with P and R written out: both sums are 0 only when nothing overlaps.
-    sizes = users.sum(axis=1) + summary.sum()
-    return 2.0 * overlap / np.maximum(sizes, 1)
+    sizes = chosen.sum(axis=-1, keepdims=True) + kept.sum(axis=1)
+    return 2.0 * overlap.astype(np.float64) / np.maximum(sizes, 1)
 
 
 def reduce_users(per_user: np.ndarray, user_reduce: str) -> float:
@@ -104,7 +104,8 @@ def rank_correlation(
     """Kendall tau-b and Spearman rho of one or many predictions, named.
 
     Args:
-        predictions: (n,) or (n_predictions, n): step scores in modes 1 and 2, summaries in 3 and 4.
+        predictions: (n,) or (n_predictions, n): step scores in modes 1 and 2, summaries in 3 and 4
+            (quicker as bool).
         references: the users, (n_users, n): mode 1 takes each, the others their mean.
         mode: one of `MODES`.
 
@@ -118,9 +119,11 @@ def rank_correlation(
         references = references.mean(axis=0, keepdims=True, dtype=np.float64)
     _check_pairs(predictions, references)
     useful = np.ptp(references, axis=1) > 0
-    constant = np.ptp(predictions, axis=1) == 0
+    constant = (predictions == predictions[:, :1]).all(axis=1)
     tau = rho = np.zeros(len(predictions))
-    if useful.any():
+    if useful.any() and predictions.dtype == np.bool_:
+        tau, rho = (x.mean(axis=1) for x in _of_masks(predictions, references[useful]))
+    elif useful.any():
         tau = kendall_tau_b(predictions, references[useful]).mean(axis=1)
         rho = spearman_rho(predictions, references[useful]).mean(axis=1)
     return RankCorrelation(mode, tau, rho, int(useful.sum()), int((~useful).sum()), constant)
@@ -196,6 +199,21 @@ def _scipy_tau(prediction: np.ndarray, reference: np.ndarray) -> float:
 def spearman_rho(predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Spearman's rho, ties at their mean rank, (n_predictions, n_references); a constant side gives 0."""
     return _unit_ranks(predictions) @ _unit_ranks(references).T
+
+
+def _of_masks(masks: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tau-b and rho of 0/1 rows, (n_masks, n_references) each, from one sum of ranks (Mann, Whitney, 1947).
+
+    With r the centred ranks of a reference and n1 ones among n, concordant minus discordant pairs are
+    2 sum(r over the ones), of n1 (n - n1) pairs that the mask tells apart.
+    """
+    n, ones = masks.shape[1], masks.sum(axis=1).astype(np.float64)
+    ranks = rankdata(references, axis=1) - (n + 1) / 2
+    sums = masks.astype(np.float64) @ ranks.T
+    apart = np.maximum(ones * (n - ones), 1.0)[:, None]
+    untied = [_untied_pairs(np.unique(row, return_counts=True)[1]) for row in references]
+    tau = 2 * sums / np.sqrt(apart * np.array(untied))
+    return tau, sums / np.sqrt(apart / n * (ranks**2).sum(axis=1))
 
 
 def _unit_ranks(rows: np.ndarray) -> np.ndarray:
@@ -330,19 +348,29 @@ class Interval:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def bootstrap_interval(values: np.ndarray, *, seed: int = 0, n_resamples: int = 2000) -> Interval:
+def bootstrap_interval(
+    values: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    n_resamples: int = 2000,
+) -> Interval:
     """Mean over videos with its percentile-bootstrap 95 % interval (Efron, Tibshirani, 1993).
 
     For "is A better than B", give the differences per video: pairing removes how hard each video is.
 
     Args:
         values: a figure per video, (n_videos,).
+        weights: how much each video counts, where splits make them unequal, (n_videos,).
         seed: of the resampling.
         n_resamples: how many times the videos are drawn anew.
     """
     values = np.asarray(values, dtype=np.float64)
     if len(values) == 0:
         raise ValueError("no videos to take a mean over")
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
     draws = np.random.default_rng(seed).integers(len(values), size=(n_resamples, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high), len(values))
+    means = (values * weights)[draws].sum(axis=1) / weights[draws].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    mean = float((values * weights).sum() / weights.sum())
+    return Interval(mean, float(low), float(high), len(values))
