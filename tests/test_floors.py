@@ -12,7 +12,7 @@ import videograph
 PACKAGE = Path(videograph.__file__).parent
 FLOORS = {
     "errors": 0, "records": 0, "config": 0, "graph": 0, "losses": 0, "metrics": 0,
-    "video": 1, "shots": 1, "summary": 1, "model": 1, "sample": 1,
+    "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
     "encoders": 1, "datasets": 1, "exporters": 1,
     "encoders.*": 2, "datasets.*": 2, "exporters.*": 2,
     "features": 2, "language": 2, "checkpoint": 2, "reasons": 2,

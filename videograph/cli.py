@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from videograph import __version__
 from videograph.config import SPEEDS, SummarizeConfig
-from videograph.errors import UsageError, VideographError
+from videograph.errors import VideographError
 from videograph.exporters import available_exporters
 from videograph.progress import progress_hook
 from videograph.summary import DEFAULT_BUDGET
@@ -76,8 +76,7 @@ def summarize(
 
     folder = output if output is not None else Path(f"{video.stem}-summary")
     names = None if export is None else [n.strip() for n in export.split(",") if n.strip()]
-    _refuse_file(folder)
-    places(folder, names, force=force)
+    places(folder, names, source=video, force=force)
     with progress_hook(err) as hook:
         summary = summarize(video, budget=budget, speed=speed, seed=seed, hook=hook)
         paths, notes = export_all(summary, folder, names=names, force=force, copy=copy, hook=hook)
@@ -123,18 +122,15 @@ def _options(
         raise typer.Exit()
 
 
-def _refuse_file(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file. Allowed: a folder for the results. Try another -o.")
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line: exit code 0, 1 (the file), 2 (the request), 130 (Ctrl+C)."""
     debug = os.environ.get("VIDEOGRAPH_DEBUG") == "1"
     logging.basicConfig(level=logging.INFO if debug else logging.ERROR)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         code = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        if code == 130:  # what Typer makes of Ctrl+C
+            raise KeyboardInterrupt
     except (VideographError, TyperException) as error:
         if debug:
             raise

@@ -67,10 +67,10 @@ def _libraries() -> str:
 
 
 def _codecs() -> str:
-    from videograph.video import missing_codecs
+    from av.codec import Codec
 
-    if missing := missing_codecs():
-        raise RuntimeError(f"this FFmpeg lacks {', '.join(missing)}")
+    for name in ("libx264", "aac"):
+        Codec(name, "w")  # raises with a sentence of its own
     return f"H.264 and AAC can be written; {os.cpu_count()} processors"
 
 

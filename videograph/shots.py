@@ -15,7 +15,7 @@ import ruptures
 
 from videograph.records import Shots, VideoFeatures
 
-PENALTY = 0.25
+PENALTY = 0.1
 """C, in units of scatter of features of length 1; chosen on the shared videos whose cuts are known."""
 MIN_SHOT_STEPS = 2
 """Shots shorter than a second (at 2 steps a second) are more flicker than shot."""

@@ -80,7 +80,7 @@ def export(
     """
     path = Path(path)
     exporter = load_exporter(name if name else exporter_for(path))
-    refuse_taken(path, force=force)
+    refuse_taken(path, source=summary.info.path, force=force)
     hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part{exporter.SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,36 +121,44 @@ def export_all(
         UsageError: an unknown name, or a place is taken and `force` is not given; nothing is written.
         VideographError: it could not be written.
     """
-    paths = places(folder, names, force=force)
+    paths = places(folder, names, source=summary.info.path, force=force)
     notes: list[str] = []
     for name, path in sorted(paths.items(), key=lambda item: item[0] == "html"):
         options: dict[str, Any] = {"copy": copy, "hook": hook} if name == "mp4" else {}
         notes += export(summary, path, name=name, force=force, **options)
-    return paths, notes
+    return paths, list(dict.fromkeys(notes))
 
 
 def places(
-    folder: str | Path, names: Sequence[str] | None = None, *, force: bool = False
+    folder: str | Path, names: Sequence[str] | None, *, source: Path, force: bool = False
 ) -> dict[str, Path]:
     """Where each form will stand in a folder, by exporter name.
 
     Raises:
         UsageError: an unknown name, or a place is taken and `force` is not given.
     """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise UsageError(f"{folder} is a file. Allowed: a folder for the results. Try another -o.")
     wanted = available_exporters() if names is None else list(dict.fromkeys(names))
+    if not wanted:
+        raise UsageError(f"--export names no form. Available: {', '.join(available_exporters())}.")
     paths = {name: Path(folder) / load_exporter(name).FILE_NAME for name in wanted}
     for path in paths.values():
-        refuse_taken(path, force=force)
+        refuse_taken(path, source=source, force=force)
     return paths
 
 
-def refuse_taken(path: Path, *, force: bool) -> None:
+def refuse_taken(path: Path, *, source: Path, force: bool) -> None:
     """Refuse to overwrite; called before any work, and again by `export`.
 
     Raises:
-        UsageError: something stands at `path` and `force` is not given, or `path` is the wrong kind.
+        UsageError: something stands at `path` and `force` is not given, or it is the video itself.
     """
-    if path.exists() and not force:
+    if not path.exists():
+        return
+    if source.exists() and path.samefile(source):
+        raise UsageError(f"{path} is the video itself. Try another place with -o.")
+    if not force:
         raise UsageError(f"{path} exists already. Try --force to replace it, or another place.")
 
 
@@ -167,5 +175,5 @@ def _replace(source: Path, target: Path) -> None:
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    elif path.exists():
+        path.unlink()
