@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
-from videograph.errors import UsageError
+from videograph.errors import UsageError, VideographError
 
 SPEEDS = ("balanced", "fast", "exact")
 """Which frames stand for the picks, see `SummarizeConfig.speed`."""
@@ -128,3 +134,198 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         known = ", ".join(f'"{a}"' for a in allowed)
         raise UsageError(f'{name} is "{value}". Allowed: {known}.')
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained; the tables `[model]` and `[loss]` of the same file say which one, by what."""
+
+    dataset: str = ""
+    """Videos to learn from: an h5 in the field's layout, or the name of a set in the data folder."""
+    features: str = ""
+    """Which features, where they lie apart from the labels, see `datasets.eccv16.load`."""
+    words: str = ""
+    """An h5 with `word_features` of each video, where the data set's own file has none."""
+    unlabelled: str = ""
+    """Further videos, learnt from without their labels; only where the objective is "mixed"."""
+    splits: str = "validation"
+    """"validation": 20 % of the videos choose the epoch, the others train; "all": all train; anything
+    else names fixed folds ("disjoint5"), whose test videos are left alone."""
+    fold: int = 0
+    """Which of the fixed folds."""
+    objective: str = "supervised"
+    """"supervised" (Eq. 17), "unsupervised" (Eq. 18: labels are never looked at), "mixed": both."""
+    target: str = "keyframes"
+    """What labels teach: "keyframes", the 15 % summary (Eq. 11); "soft", the mean rating as a chance;
+    "importance", the mean rating as a value; "ranking", its order."""
+    select: str = "auto"
+    """Which epoch is kept: "mode1" or "mode2", the best rank correlation on the validation videos;
+    "last"; "auto": mode 1 where ratings of each user are known, else mode 2; last without labels."""
+    epochs: int = 100
+    """Times that every video is seen."""
+    patience: int = 0
+    """Epochs without a better one after which training stops early; 0 never does."""
+    batch_size: int = 1
+    """Videos padded to one length and computed at once: more pays on a GPU only."""
+    accumulate: int = 4
+    """Batches to a step: gradients of so many are added up before the weights move."""
+    learning_rate: float = 3e-4
+    """Of AdamW at its height."""
+    weight_decay: float = 1e-2
+    """Share of a weight that is taken off for each unit of learning rate: there are few videos."""
+    warmup_epochs: int = 5
+    """Epochs in which the rate rises; then it falls to 0 along a cosine."""
+    clip_norm: float = 5.0
+    """Longest gradient; longer ones are scaled down."""
+    average: float = 0.0
+    """Share of the past in a running mean of the weights, which is what is kept; 0: no mean. With few
+    videos 0.98 or so spares much of the luck of the last steps."""
+    seed: int = 0
+    """Of first weights, order, dropout; the same seed on the same machine gives the same model."""
+    device: str = "auto"
+    """"cpu", "cuda", or "auto": the GPU where there is one."""
+    save_seconds: float = 10.0
+    """How often the state is kept that a killed run goes on from; it is kept between epochs."""
+
+    def __post_init__(self) -> None:
+        _one_of("objective", self.objective, ("supervised", "unsupervised", "mixed"))
+        _one_of("target", self.target, ("keyframes", "soft", "importance", "ranking"))
+        _one_of("select", self.select, ("auto", "mode1", "mode2", "last"))
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        for name in ("epochs", "batch_size", "accumulate"):
+            _in_range(name, getattr(self, name), 1, 1_000_000)
+        for name in ("fold", "patience", "warmup_epochs", "save_seconds", "weight_decay", "seed"):
+            _in_range(name, getattr(self, name), 0, 1_000_000_000)
+        for name in ("learning_rate", "clip_norm"):
+            _in_range(name, getattr(self, name), 1e-9, 1_000)
+        _in_range("average", self.average, 0, 0.9999)
+        if self.objective == "unsupervised" and self.select in ("mode1", "mode2"):
+            raise UsageError(
+                f'select is "{self.select}", which looks at labels, but the objective is '
+                '"unsupervised". Allowed: auto, last.'
+            )
+
+
+# -- settings from TOML files and KEY=VALUE -----------------------------------------------------------
+
+
+def read_settings(
+    path: Path | None, overrides: Sequence[str], tables: Mapping[str, type[Any]]
+) -> dict[str, dict[str, Any]]:
+    """What a TOML file and `KEY=VALUE` say, by table, each name and type checked.
+
+    Args:
+        path: the file, or None.
+        overrides: "seed=3", "model.width=64": these win.
+        tables: dataclass of each table; "" is the file's top level.
+
+    Raises:
+        UsageError: an unknown name, with the nearest known one, or a value of another type.
+        VideographError: the file cannot be read as TOML.
+    """
+    given: dict[str, dict[str, Any]] = {table: {} for table in tables}
+    for name, value in _flat(_read_toml(path) if path else {}):
+        _set(given, tables, name, value)
+    for text in overrides:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise UsageError(f'"{text}" is no setting. Allowed: KEY=VALUE, as in epochs=50.')
+        _set(given, tables, name.strip(), _value(value.strip()))
+    return given
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise VideographError(f"{path} is not TOML: {error}.") from error
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def _value(text: str) -> Any:
+    """A value as TOML would read it; bare words are strings."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(
+    given: dict[str, dict[str, Any]], tables: Mapping[str, type[Any]], name: str, value: Any
+) -> None:
+    known = {
+        f"{table}.{field.name}".lstrip("."): (table, field)
+        for table, kind in tables.items()
+        for field in fields(kind)
+    }
+    if name not in known:
+        raise UsageError(f'no setting "{name}". Nearest: {_nearest(name, list(known))}.')
+    table, field = known[name]
+    kind = str(field.type)
+    if kind == "float" and type(value) is int:
+        value = float(value)
+    if type(value).__name__ != kind:
+        raise UsageError(f"{name} is {value!r}. Allowed: {_KINDS.get(kind, kind)}.")
+    given[table][field.name] = value
+
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """The most similar names; a bare name also finds the one in a table."""
+    bare = name.rpartition(".")[2]
+    close = [k for k in known if k.rpartition(".")[2] == bare]
+    close += difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    close += [
+        k for k in known if difflib.SequenceMatcher(None, bare, k.split(".")[-1]).ratio() > 0.7
+    ]
+    return ", ".join(dict.fromkeys(close[:3])) or ", ".join(known)
+
+
+def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Settings as a TOML file that `read_settings` reads back the same."""
+    lines = []
+    for table, values in sorted(tables.items()):
+        lines += [f"\n[{table}]"] if table else []
+        lines += [
+            f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+EVALUATE_PROTOCOLS = ("ours", "dsnet", "pglsum", "gravit", "legacy-best-on-test")
+"""Bundles of variants of summary.py, and the one that chooses the epoch on the videos it is scored on."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How `videograph evaluate` scores predictions."""
+
+    splits: str = "disjoint5"
+    """Folds of the table: "disjoint5", "all" (no folds), or a JSON file, ours or published."""
+    protocol: str = "ours"
+    """How scores become a summary: a bundle of variants, see `EVALUATE_PROTOCOLS`."""
+    capacity: str | None = None
+    """Variant of the summary's length in place of the bundle's."""
+    shot_score: str | None = None
+    """Variant of a shot's value in place of the bundle's."""
+    spread: str | None = None
+    """Variant of spreading scores over frames in place of the bundle's."""
+    n_draws: int = 100
+    """Random predictions per video: chance to a thousandth on one video, far better on a set."""
+    seed: int = 0
+    """Seed of the draws and of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        _one_of("protocol", self.protocol, EVALUATE_PROTOCOLS)
+        _in_range("n_draws", self.n_draws, 1, 100_000)
