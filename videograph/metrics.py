@@ -118,8 +118,7 @@ def rank_correlation(
     if mode != "mode1":
         references = references.mean(axis=0, keepdims=True, dtype=np.float64)
     _check_pairs(predictions, references)
-    useful = np.ptp(references, axis=1) > 0
-    constant = (predictions == predictions[:, :1]).all(axis=1)
+    useful, constant = _varies(references), ~_varies(predictions)
     tau = rho = np.zeros(len(predictions))
     if useful.any() and predictions.dtype == np.bool_:
         tau, rho = (x.mean(axis=1) for x in _of_masks(predictions, references[useful]))
@@ -127,6 +126,10 @@ def rank_correlation(
         tau = kendall_tau_b(predictions, references[useful]).mean(axis=1)
         rho = spearman_rho(predictions, references[useful]).mean(axis=1)
     return RankCorrelation(mode, tau, rho, int(useful.sum()), int((~useful).sum()), constant)
+
+
+def _varies(rows: np.ndarray) -> np.ndarray:
+    return (rows != rows[:, :1]).any(axis=1)
 
 
 def _check_pairs(predictions: np.ndarray, references: np.ndarray) -> None:
@@ -232,7 +235,7 @@ def human_correlation(users: np.ndarray, *, mode: str) -> RankCorrelation:
         users: ratings at the picks (mode 1, 2) or masks of all frames (mode 3, 4), (n_users, n).
         mode: one of `MODES`.
     """
-    useful = np.ptp(users, axis=1) > 0
+    useful = _varies(users)
     kept = users[useful]
     if len(kept) < 2:
         raise ValueError(f"a human row needs two users whose values differ, got {len(kept)}")
