@@ -264,13 +264,18 @@ def test_nothing_adds_up_over_a_hundred_cuts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("suffix", "video", "audio"),
-    [(".mkv", "libx264", "libopus"), (".mkv", "libx264", "aac"), (".mp4", "mpeg4", "libmp3lame")],
+    [
+        (".mkv", "libx264", "libopus"),
+        (".mkv", "libx265", "aac"),
+        (".ts", "libx264", "aac"),
+        (".mp4", "mpeg4", "libmp3lame"),
+    ],
 )
 def test_copies_of_many_codecs_keep_in_step(
     tmp_path: Path, suffix: str, video: str, audio: str
 ) -> None:
     clip = tmp_path / f"clip{suffix}"
-    moments = draw_clip(clip, seconds=40, video=video, audio=audio)
+    moments = draw_clip(clip, seconds=20, video=video, audio=audio)
     drift = float(np.mean(apart(clip)))
     summary = summary_of(clip, around(moments[::3]))
     export(summary, tmp_path / "copy.mp4", copy=True)
@@ -429,6 +434,13 @@ def test_a_copy_of_whole_groups_widens_nothing(tmp_path: Path) -> None:
     summary = summary_of(tmp_path / "clip.mp4", lambda _: spans)
     assert export(summary, tmp_path / "copy.mp4", copy=True) == []
     assert len(frames_of(tmp_path / "copy.mp4")) == keys[2] - keys[1] + keys[6] - keys[4]
+
+
+def test_av1_can_be_copied(data: Path, tmp_path: Path) -> None:
+    summary = summary_of(data / "tvsum" / "videos" / "video_1.mp4", lambda _: [(300, 320)])
+    export(summary, tmp_path / "copy.mp4", copy=True)
+    assert probe(tmp_path / "copy.mp4").codec == "libdav1d"
+    assert len(frames_of(tmp_path / "copy.mp4")) >= 20
 
 
 def test_only_the_spans_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

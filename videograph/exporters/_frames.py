@@ -10,7 +10,7 @@ from typing import Any
 
 from av.error import FFmpegError
 
-from videograph.exporters._spans import only, readable
+from videograph.exporters._spans import only, readable, seek
 from videograph.records import Clock, Summary, VideoInfo
 from videograph.video import open_media
 
@@ -73,13 +73,12 @@ class Frames:
             if first is not None:
                 self._ready = chain([first], self._ready)
                 self._reach = max(self._reach, start - first[0])
-                if first[0] <= start or start <= back:
+                if first[0] <= start or start < back:
                     return
 
     def _seek(self, seconds: Fraction) -> bool:
-        ticks = (self._info.start_seconds + seconds) / self.stream.time_base
         try:
-            self._container.seek(int(ticks // 1), stream=self.stream)
+            seek(self._container, self.stream, self._info.start_seconds + seconds)
             self._ready = self._decode()
         except FFmpegError:
             self._can_seek = False

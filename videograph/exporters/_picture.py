@@ -21,8 +21,15 @@ from videograph.records import VideoInfo
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference. PyAV's own wheels carry both; a system build may lack the first."""
 OPTIONS = {
-    # x264's result depends on the number of threads: a fixed one makes the same skim on any machine.
-    "libx264": {"preset": "veryfast", "crf": "20", "forced-idr": "1", "threads": "8"},
+    # The same skim every time, on any machine: x264's result depends on how many threads it has, and
+    # with more than one for looking ahead it differs from run to run (seen with its build 165).
+    "libx264": {
+        "preset": "veryfast",
+        "crf": "20",
+        "forced-idr": "1",
+        "threads": "8",
+        "x264-params": "lookahead-threads=1",
+    },
     "mpeg4": {"qscale": "3", "threads": "1"},
 }
 TICK = Fraction(1, 60000)
@@ -100,7 +107,7 @@ class Upright:
     def _steps(self, frame: VideoFrame) -> list[tuple[str, str]]:
         size = (frame.height, frame.width) if self._turned else (frame.width, frame.height)
         steps = list(self._turn)
-        if size == self._shown:
+        if size == self._shown and min(size) > 1:
             steps.append(("crop", f"{self.width}:{self.height}:0:0"))  # an odd side loses a line
         else:
             steps.append(("scale", f"{self.width}:{self.height}"))

@@ -17,7 +17,7 @@ import numpy as np
 from av.container import OutputContainer
 
 from videograph.errors import UsageError, VideographError
-from videograph.exporters._spans import Piece, only, readable
+from videograph.exporters._spans import Piece, only, readable, seek
 from videograph.records import Clock, Summary, VideoInfo
 from videograph.video import open_media
 
@@ -102,7 +102,8 @@ def widening(summary: Summary, runs: list[Copied]) -> list[str]:
     if made == asked:
         return []
     return [
-        f"{n_widened} spans widened by {float(made - asked):.1f} s in all to begin at key frames; "
+        f"{n_widened} {'span' if n_widened == 1 else 'spans'} widened by "
+        f"{float(made - asked):.1f} s in all to begin at key frames; "
         f"the skim lasts {float(made):.1f} s instead of {float(asked):.1f} s."
     ]
 
@@ -118,13 +119,15 @@ def tracks(
 ) -> list[Iterator[Any]]:
     """The skim's packets, an iterator per stream; adds the streams to `out`, and sources to `stack`."""
     source = _Source(stack.enter_context(open_media(info.path)), info, info.video_stream)
-    video: Any = out.add_stream_from_template(source.stream)
+    video: Any = out.add_stream_from_template(source.stream, opaque=True)
     if source.stream.codec.canonical_name == "hevc":
         video.codec_context.codec_tag = "hvc1"  # Apple's players want this name of the two
     found = [_video_packets(video, source, runs, pieces)]
     if info.audio_stream is not None:
         source = _Source(stack.enter_context(open_media(info.path)), info, info.audio_stream)
-        found.append(_audio_packets(out.add_stream_from_template(source.stream), source, pieces))
+        found.append(
+            _audio_packets(out.add_stream_from_template(source.stream, opaque=True), source, pieces)
+        )
     return found
 
 
@@ -137,8 +140,7 @@ class _Source:
 
     def after(self, seconds: Fraction) -> Iterator[tuple[Fraction, Any]]:
         """Time and packet of what follows the last key frame before a time, in decoding order."""
-        ticks = (self._start + max(seconds, Fraction(0))) // self.stream.time_base
-        self._container.seek(int(ticks), stream=self.stream)
+        seek(self._container, self.stream, self._start + seconds)
         for packet in readable(self._container.demux(self.stream)):
             if packet.size and packet.pts is not None:
                 yield self.seconds(packet.pts), packet
@@ -151,14 +153,14 @@ class _Source:
         """The packets needed to show all frames from `start` to `end`, from a key frame."""
         for back in SEEK_BACK_SECONDS:
             run = self._run(start - back, start, end, clock)
-            if run is not None or start <= back:
+            if run is not None or start < back:
                 return run
         return None
 
-    def _run(self, seek: Fraction, start: Fraction, end: Fraction, clock: Clock) -> Copied | None:
+    def _run(self, entry: Fraction, start: Fraction, end: Fraction, clock: Clock) -> Copied | None:
         key, top = None, Fraction(0)
         stamps: list[int] = []
-        for seconds, packet in self.after(seek):
+        for seconds, packet in self.after(entry):
             if packet.is_keyframe and seconds <= start:
                 key = top = seconds
                 stamps = []

@@ -44,6 +44,18 @@ def only(container: InputContainer, index: int) -> Any:
     return container.streams[index]
 
 
+def seek(container: InputContainer, stream: Any, seconds: Fraction) -> None:
+    """Go to the last key frame before a time of the file's own clock; before all, to the first one.
+
+    Raises:
+        FFmpegError: the file has no way to be entered but at its start.
+    """
+    try:
+        container.seek(int(seconds // stream.time_base), stream=stream)
+    except FFmpegError:  # some formats refuse to go to before their start, others need it
+        container.seek(max(0, int(seconds // stream.time_base)), stream=stream)
+
+
 def readable(packets: Iterator[Any]) -> Iterator[Any]:
     """Packets up to where the file ends or cannot be read any more."""
     try:
