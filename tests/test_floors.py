@@ -12,11 +12,12 @@ import videograph
 PACKAGE = Path(videograph.__file__).parent
 FLOORS = {
     "errors": 0, "records": 0, "config": 0, "graph": 0, "losses": 0, "metrics": 0,
+    "checkpoint": 0,
     "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
     "encoders": 1, "datasets": 1, "exporters": 1,
     "encoders.*": 2, "datasets.*": 2, "exporters.*": 2,
-    "features": 2, "language": 2, "checkpoint": 2, "reasons": 2,
-    "pipeline": 3, "evaluate": 3,
+    "features": 2, "language": 2, "reasons": 2,
+    "pipeline": 3, "evaluate": 3, "examples": 3, "build": 3,
     "train": 4, "batch": 4, "doctor": 4,
     "web": 5, "progress": 5,
     "cli": 6, "demo": 7,
@@ -26,7 +27,7 @@ SAME_FLOOR = {
     ("config", "errors"), ("records", "errors"), ("graph", "config"), ("losses", "graph"),
     ("losses", "config"), ("metrics", "errors"), ("metrics", "records"), ("graph", "records"),
     ("losses", "records"), ("records", "config"), ("config", "records"), ("graph", "errors"),
-    ("losses", "errors"),
+    ("losses", "errors"), ("checkpoint", "config"), ("checkpoint", "errors"),
 }  # fmt: skip
 """The ground floor stands on `errors`, `records` and `config`; nothing else imports sideways."""
 

@@ -17,10 +17,12 @@ from videograph.summary import (
     choose,
     frame_capacity,
     knapsack,
+    novelty,
     parse_budget,
     score_shots,
     select,
     spread_scores,
+    without_blanks,
 )
 
 
@@ -207,3 +209,38 @@ def test_auto_takes_what_stands_out_within_reason() -> None:
     assert [s.number for s in choice.spans] == list(range(0, 60, 6))
     flat = choose(np.full(60, 0.5), np.arange(60) * 250, shots, clock, parse_budget("auto"))
     assert flat.budget_seconds == 30
+
+
+def test_what_was_seen_already_counts_less() -> None:
+    shots, picks = shots_of(25, 25, 25, 25), np.array([0, 25, 50, 75])
+    rows = np.array([[1, 0, 0], [1, 0, 0.05], [0, 1, 0], [0, 0, 1]], np.float32)
+    scores = np.array([0.9, 0.8, 0.5, 0.4])
+    novel = novelty(scores, picks, shots, rows)
+    assert novel[0] == 1
+    assert novel[1] < 0.01
+    assert novel[2:].min() > 0.9
+    budget = parse_budget("50%")
+    plain = choose(scores, picks, shots, clock_of(100), budget)
+    varied = choose(scores, picks, shots, clock_of(100), budget, rows)
+    assert [s.number for s in plain.spans] == [0, 1]
+    assert [s.number for s in varied.spans] == [0, 2]
+
+
+def test_novelty_of_a_day_in_blocks_equals_that_of_one_block() -> None:
+    rng = np.random.default_rng(0)
+    n = 1300
+    shots, picks = shots_of(*[2] * n), np.arange(n) * 2
+    rows, scores = rng.normal(size=(n, 8)).astype(np.float32), rng.random(n)
+    centred = rows - rows.mean(0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    cosines = np.where(scores[None] > scores[:, None], centred @ centred.T, 0)
+    assert novelty(scores, picks, shots, rows) == pytest.approx(
+        1 - np.clip(cosines.max(1), 0, 1), abs=1e-5
+    )
+
+
+def test_blank_frames_score_nothing_unless_all_are_blank() -> None:
+    scores = np.array([0.5, 0.6, 0.7], np.float32)
+    hushed = without_blanks(scores, np.array([0.0, 0.2, 0.01]))
+    assert hushed.tolist() == pytest.approx([0, 0.6, 0])
+    assert without_blanks(scores, np.zeros(3)).tolist() == scores.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from videograph.features import Extraction, extract, jpeg
 from videograph.reasons import explain
 from videograph.records import ChosenShot, Hook, Summary, no_hook
 from videograph.shots import find_shots
-from videograph.summary import Choice, choose, parse_budget
+from videograph.summary import Choice, choose, parse_budget, without_blanks
 from videograph.video import grab
 
 KEYFRAME_SIDE = 1920
@@ -63,9 +64,10 @@ def summarize(
     from videograph.model import score_video  # torch: not before a frame was read
 
     scores = score_video(features, seed=seed)
+    scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
 
-    choice = choose(scores.scores, features.picks, shots, clock, allowance)
+    choice = choose(scores.scores, features.picks, shots, clock, allowance, features.features)
     chosen = explain(choice, scores, features, clock)
     hook("choose", len(chosen), len(chosen), chosen)
 

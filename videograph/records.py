@@ -162,6 +162,8 @@ class VideoFeatures:
     """Boxes x0, y0, x1, y1 as shares of width and height, (n_steps, n_objects, 4) float32."""
     object_kinds: np.ndarray | None = None
     """How each slot was found, (n_steps, n_objects) int8, see `OBJECT_KINDS`."""
+    contrast: np.ndarray | None = None
+    """Standard deviation of each frame's brightness, (n_steps,) float32 in [0, 0.5]; 0 = one flat tone."""
     cut_frames: np.ndarray | None = None
     """Frame after the sharpest change since the step before, (n_steps,) int64, in (picks[t-1], picks[t]]."""
 
@@ -170,7 +172,7 @@ class VideoFeatures:
         _check(n > 0, "no steps")
         _check(self.features.ndim == 2, f"features have shape {self.features.shape}")
         for name in ("features", "seconds", "object_features", "object_mask", "object_boxes",
-                     "object_kinds", "cut_frames"):  # fmt: skip
+                     "object_kinds", "contrast", "cut_frames"):  # fmt: skip
             value = getattr(self, name)
             _check(value is None or len(value) == n, f"{name} does not have {n} steps")
         _check(bool(np.all(np.diff(self.picks) > 0)), "picks do not increase")

@@ -322,13 +322,60 @@ class Choice:
     """What the budget allows in this video."""
 
 
+BLANK_CONTRAST = 0.02
+"""Frames of less contrast (black, white, fog) show nothing: five grey levels of 255."""
+
+
+def without_blanks(scores: np.ndarray, contrast: np.ndarray | None) -> np.ndarray:
+    """Scores with 0 for frames on which nothing can be seen, unless all are so, (n_steps,)."""
+    if contrast is None or not (contrast >= BLANK_CONTRAST).any():
+        return scores
+    return np.where(contrast >= BLANK_CONTRAST, scores, 0).astype(scores.dtype)
+
+
+def novelty(
+    shot_scores: np.ndarray, picks: np.ndarray, shots: Shots, rows: np.ndarray
+) -> np.ndarray:
+    """How little of each shot is in any better-scored shot already, (n_shots,) float64 in [0, 1].
+
+    1 less the greatest cosine between the shot's mean frame feature and those of better shots,
+    after the video's mean is taken off. A scene that comes back counts in full once.
+
+    Args:
+        shot_scores: (n_shots,).
+        picks: frame index of each step, (n_steps,).
+        shots: the video's shots.
+        rows: frame features, (n_steps, dim).
+    """
+    number = np.searchsorted(shots.bounds[:, 1], picks, side="right")
+    means = np.zeros((shots.n_shots, rows.shape[1]), np.float32)
+    np.add.at(means, number, rows - rows.mean(axis=0))
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    best_first = np.lexsort((np.arange(shots.n_shots), -shot_scores))
+    means = means[best_first]
+    likeness = np.zeros(shots.n_shots)
+    for start in range(0, shots.n_shots, 512):  # in blocks: a day has ten thousand shots
+        block = means[start : start + 512] @ means[: start + 512].T
+        better = np.tri(*block.shape, k=start - 1, dtype=bool)
+        likeness[start : start + 512] = np.max(block, axis=1, initial=0.0, where=better)
+    novel = np.empty(shots.n_shots)
+    novel[best_first] = 1 - np.clip(likeness, 0, 1)
+    return novel
+
+
 def choose(
-    scores: np.ndarray, picks: np.ndarray, shots: Shots, clock: Clock, budget: Budget
+    scores: np.ndarray,
+    picks: np.ndarray,
+    shots: Shots,
+    clock: Clock,
+    budget: Budget,
+    rows: np.ndarray | None = None,
 ) -> Choice:
     """The summary of a person's own video: the benchmark's rule, with lengths in time, not frames.
 
-    Never empty: where no shot fits, the best shot is cut to the best-scored piece that does, one
-    frame at least.
+    What people watch should not repeat itself, so that a shot's score counts by its novelty, if
+    the frame features are given. Never empty: where no shot fits, the best shot is cut to the
+    best-scored piece that does, one frame at least.
 
     Args:
         scores: (n_steps,).
@@ -336,22 +383,26 @@ def choose(
         shots: the video's shots.
         clock: its time stamps.
         budget: how long the summary may be.
+        rows: frame features, (n_steps, dim).
     """
     frame_scores = spread_scores(scores, picks, shots.n_frames)
     shot_scores = score_shots(frame_scores, shots)
+    worth = shot_scores
+    if rows is not None:
+        worth = shot_scores * novelty(shot_scores, picks, shots, rows)
     ticks = np.append(clock.pts, clock.end)
     lengths = ticks[shots.bounds[:, 1]] - ticks[shots.bounds[:, 0]]
     if budget.n_shots is not None:
-        best_first = np.lexsort((np.arange(shots.n_shots), lengths, -shot_scores))
+        best_first = np.lexsort((np.arange(shots.n_shots), lengths, -worth))
         chosen = np.isin(np.arange(shots.n_shots), best_first[: budget.n_shots])
         capacity = int(lengths[chosen].sum())
     else:
-        allowed = _allowed_seconds(budget, clock, shot_scores, lengths)
+        allowed = _allowed_seconds(budget, clock, worth, lengths)
         capacity = int(allowed / clock.time_base)
-        chosen = knapsack(shot_scores, lengths, capacity)
+        chosen = knapsack(worth, lengths, capacity)
     bounds = shots.bounds[chosen]
     if not chosen.any():
-        best = int(np.lexsort((lengths, -shot_scores))[0])
+        best = int(np.lexsort((lengths, -worth))[0])
         chosen[best] = True
         start, end = shots.bounds[best]
         bounds = _best_piece(frame_scores, ticks, start, end, capacity)[None]
@@ -363,21 +414,21 @@ def choose(
 
 
 def _allowed_seconds(
-    budget: Budget, clock: Clock, shot_scores: np.ndarray, lengths: np.ndarray
+    budget: Budget, clock: Clock, worth: np.ndarray, lengths: np.ndarray
 ) -> Fraction:
     if budget.seconds is not None:
         return min(budget.seconds, clock.duration)
     if budget.share is not None:
         return budget.share * clock.duration
     low, high = AUTO_SHARES
-    share = Fraction(int(lengths[_stands_out(shot_scores)].sum()), int(lengths.sum()))
+    share = Fraction(int(lengths[_stands_out(worth)].sum()), int(lengths.sum()))
     seconds = min(max(share, low), high) * clock.duration
     return min(max(seconds, AUTO_SECONDS[0]), AUTO_SECONDS[1], clock.duration)
 
 
-def _stands_out(shot_scores: np.ndarray) -> np.ndarray:
-    """Shots above the break that parts the scores best into two groups (Otsu, 1979), (n_shots,) bool."""
-    ordered = np.sort(shot_scores)
+def _stands_out(worth: np.ndarray) -> np.ndarray:
+    """Shots above the break that parts the worths best into two groups (Otsu, 1979), (n_shots,) bool."""
+    ordered = np.sort(worth)
     n_low = np.arange(1, len(ordered))
     sums = np.cumsum(ordered)
     low = sums[:-1] / n_low
@@ -385,7 +436,7 @@ def _stands_out(shot_scores: np.ndarray) -> np.ndarray:
     between = n_low * (len(ordered) - n_low) * (high - low) ** 2
     if len(between) == 0 or between.max() <= 0:
         return np.zeros(len(ordered), dtype=bool)
-    return shot_scores > ordered[np.argmax(between)]
+    return worth > ordered[np.argmax(between)]
 
 
 def _best_piece(

@@ -1,0 +1,85 @@
+"""Long inputs made once from the shared real clips, in a cache folder outside the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("VIDEOGRAPH_DATA", ROOT.parent / "shared" / "data"))
+CACHE = Path(os.environ.get("VIDEOGRAPH_BENCH", Path.home() / ".cache" / "videograph-bench"))
+WIDTH, HEIGHT, RATE = 1280, 720, 30
+SAMPLE_RATE = 48_000
+MIN_HEIGHT = 360
+"""Clips below would be blown up to 720p and be too easy to decode."""
+
+
+def ten_minutes(seconds: int = 600, preset: str = "faster") -> Path:
+    """720p, 30 frames a second, H.264 with AAC: real clips cut together, about `seconds` long."""
+    path = CACHE / f"real_{seconds}s_720p_{preset}.mp4"
+    if path.exists():
+        return path
+    CACHE.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.mp4")
+    with av.open(str(part), "w", format="mp4") as out:
+        video = out.add_stream("libx264", rate=RATE, options={"preset": preset, "crf": "22"})
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.time_base = Fraction(1, RATE)
+        sound = out.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for index, frame in enumerate(_frames(seconds * RATE)):
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            out.mux(video.encode(frame))
+            out.mux(sound.encode(_tone(index)))
+            if index % 1000 == 0:
+                print(f"  {path.name}: {index} of {seconds * RATE} frames", flush=True)
+        out.mux(video.encode(None))
+        out.mux(sound.encode(None))
+    part.rename(path)
+    return path
+
+
+def _frames(n_frames: int) -> Iterator[av.VideoFrame]:
+    told = json.loads((DATA / "videos/videos.json").read_text(encoding="utf-8"))["videos"]
+    clips = sorted(name for name, facts in told.items() if facts["height"] >= MIN_HEIGHT)
+    random.Random(0).shuffle(clips)
+    made = 0
+    while True:
+        for name in clips:
+            for frame in _resampled(DATA / "videos" / name):
+                yield frame
+                made += 1
+                if made == n_frames:
+                    return
+
+
+def _resampled(path: Path) -> Iterator[av.VideoFrame]:
+    """The clip at RATE frames a second: each output frame is the one on the screen at its time."""
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        stream.thread_type = "AUTO"
+        made, start = 0, None
+        for frame in source.decode(stream):
+            start = frame.time if start is None else start
+            while made / RATE <= frame.time - start:
+                yield frame.reformat(WIDTH, HEIGHT, "yuv420p")
+                made += 1
+
+
+def _tone(index: int) -> av.AudioFrame:
+    n = SAMPLE_RATE // RATE
+    t = (np.arange(n) + index * n) / SAMPLE_RATE
+    wave = (0.1 * np.sin(2 * np.pi * 220 * t)).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, index * n, Fraction(1, SAMPLE_RATE)
+    return frame
+
+
+if __name__ == "__main__":
+    print(ten_minutes())
