@@ -294,6 +294,87 @@ def select(
     return Selection(knapsack(shot_scores, shots.lengths, capacity), shot_scores, frame_scores)
 
 
+def select_many(
+    scores: np.ndarray,
+    picks: np.ndarray,
+    shots: Shots,
+    *,
+    share: Fraction | float = DEFAULT_SHARE,
+    protocol: Protocol,
+) -> np.ndarray:
+    """What `select` chooses for each of many rows of scores, (n_rows, n_shots) bool.
+
+    Args:
+        scores: (n_rows, n_steps).
+        picks: frame index of each step, (n_steps,).
+        shots: the video's shots.
+        share: share of the frames that may be chosen.
+        protocol: how scores become a summary.
+    """
+    values = np.stack(
+        [
+            score_shots(
+                spread_scores(row, picks, shots.n_frames, protocol.spread),
+                shots,
+                protocol.shot_score,
+            )
+            for row in scores
+        ]
+    )
+    capacity = frame_capacity(shots, share, protocol.capacity)
+    return knapsack_many(values, shots.lengths, capacity)
+
+
+LARGEST_TABLE = 10_000_000
+"""Cells of the knapsack's table beyond which rows are better solved one by one."""
+
+
+def knapsack_many(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
+    """What `knapsack` chooses for each of many rows of values, (n_rows, n) bool.
+
+    The table of all capacities (Bellman, 1957), whose cost is shared by the rows; ties as there.
+
+    Args:
+        values: (n_rows, n), at least 0.
+        weights: (n,) whole numbers, above 0.
+        capacity: total weight allowed.
+    """
+    weights = np.asarray(weights, dtype=np.int64)
+    grain = int(np.gcd.reduce(weights))
+    cells = len(weights) * (int(capacity // grain) + 1)
+    if len(values) < 4 or cells > LARGEST_TABLE:
+        return np.stack([knapsack(row, weights, capacity) for row in values])
+    n = max(1, LARGEST_TABLE // cells)
+    parts = [values[i : i + n] for i in range(0, len(values), n)]
+    return np.concatenate(
+        [_by_table(part, weights // grain, int(capacity // grain)) for part in parts]
+    )
+
+
+def _by_table(values: np.ndarray, weights: np.ndarray, capacity: int) -> np.ndarray:
+    n_rows, n = values.shape
+    best, used = np.zeros((n_rows, capacity + 1)), np.zeros((n_rows, capacity + 1), np.int32)
+    takes = np.zeros((n, n_rows, capacity + 1), dtype=bool)
+    for i in reversed(range(n)):
+        w = int(weights[i])
+        if w > capacity:
+            continue
+        rest = capacity + 1 - w
+        value, weight = best[:, :rest] + values[:, i, None], used[:, :rest] + w
+        better = value > best[:, w:]
+        better |= (value == best[:, w:]) & (weight <= used[:, w:])
+        better &= values[:, i, None] > 0
+        takes[i, :, w:] = better
+        best[:, w:] = np.where(better, value, best[:, w:])
+        used[:, w:] = np.where(better, weight, used[:, w:])
+    rows, room = np.arange(n_rows), np.full(n_rows, capacity)
+    chosen = np.zeros((n_rows, n), dtype=bool)
+    for i in range(n):
+        chosen[:, i] = takes[i, rows, room]
+        room -= chosen[:, i] * weights[i]
+    return chosen
+
+
 @dataclass(frozen=True)
 class Span:
     """A chosen shot, or the best piece of one that is longer than the whole budget."""
