@@ -244,3 +244,11 @@ def test_blank_frames_score_nothing_unless_all_are_blank() -> None:
     hushed = without_blanks(scores, np.array([0.0, 0.2, 0.01]))
     assert hushed.tolist() == pytest.approx([0, 0.6, 0])
     assert without_blanks(scores, np.zeros(3)).tolist() == scores.tolist()
+
+
+def test_key_frames_are_not_caught_in_a_fade() -> None:
+    picks, scores = np.array([0, 10, 20, 30]), np.array([0.9, 0.5, 0.6, 0.4])
+    contrast = np.array([0.05, 0.2, 0.19, 0.2])
+    budget = parse_budget(1)
+    (span,) = choose(scores, picks, shots_of(40), clock_of(40), budget, None, contrast).spans
+    assert span.keyframe == 20

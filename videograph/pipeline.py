@@ -67,7 +67,15 @@ def summarize(
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
 
-    choice = choose(scores.scores, features.picks, shots, clock, allowance, features.features)
+    choice = choose(
+        scores.scores,
+        features.picks,
+        shots,
+        clock,
+        allowance,
+        features.features,
+        features.contrast,
+    )
     chosen = explain(choice, scores, features, clock)
     hook("choose", len(chosen), len(chosen), chosen)
 

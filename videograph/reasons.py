@@ -21,6 +21,8 @@ from videograph.summary import Choice, Span
 
 N_NEIGHBOURS = 4
 """Neighbours shown for a key frame: a glance, not a list."""
+TENTHS_BELOW_SECONDS = 600
+"""In shorter videos, neighbours lie within a second of one another: their times carry tenths."""
 
 
 def explain(
@@ -79,7 +81,8 @@ def _reason(
         f"the nearest key frame to {spoken(represented)} of the video",
     ]
     if neighbours:
-        times = ", ".join(timecode(float(n.seconds)) for n in neighbours[:3])
+        tenths = clock.duration < TENTHS_BELOW_SECONDS
+        times = ", ".join(timecode(float(n.seconds), tenths=tenths) for n in neighbours[:3])
         parts.append(f"tied most strongly to {times}")
     counts = Counter(o.kind for o in objects if o.kind != "grid")
     if counts:
@@ -123,11 +126,12 @@ def _objects(step: int, scores: Scores, features: VideoFeatures) -> tuple[SeenOb
     return tuple(sorted(seen, key=lambda o: -o.weight))
 
 
-def timecode(seconds: float) -> str:
-    """Time as players write it: 1:23, 1:02:03."""
+def timecode(seconds: float, *, tenths: bool = False) -> str:
+    """Time as players write it: 1:23, 1:02:03, with tenths 1:23.4."""
     whole = int(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    text = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{text}.{int(seconds * 10) % 10}" if tenths else text
 
 
 def spoken(seconds: float) -> str:

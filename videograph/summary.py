@@ -386,7 +386,7 @@ class Span:
     end_frame: int
     """One past the last frame."""
     keyframe_step: int
-    """Step of the key frame: the best-scored one inside, the most central among equals."""
+    """Step of the key frame: the best-scored clear one inside, the most central among equals."""
     keyframe: int
     """Frame index of the key frame, inside the span."""
 
@@ -451,6 +451,7 @@ def choose(
     clock: Clock,
     budget: Budget,
     rows: np.ndarray | None = None,
+    contrast: np.ndarray | None = None,
 ) -> Choice:
     """The summary of a person's own video: the benchmark's rule, with lengths in time, not frames.
 
@@ -465,6 +466,7 @@ def choose(
         clock: its time stamps.
         budget: how long the summary may be.
         rows: frame features, (n_steps, dim).
+        contrast: of each step's frame, (n_steps,); a key frame shall not be caught in a fade.
     """
     frame_scores = spread_scores(scores, picks, shots.n_frames)
     shot_scores = score_shots(frame_scores, shots)
@@ -487,8 +489,14 @@ def choose(
         chosen[best] = True
         start, end = shots.bounds[best]
         bounds = _best_piece(frame_scores, ticks, start, end, capacity)[None]
+    clear = np.ones(len(picks), np.float32) if contrast is None else contrast
     spans = [
-        Span(int(number), int(start), int(end), *_keyframe(scores, picks, int(start), int(end)))
+        Span(
+            int(number),
+            int(start),
+            int(end),
+            *_keyframe(scores, picks, clear, int(start), int(end)),
+        )
         for number, (start, end) in zip(np.flatnonzero(chosen), bounds, strict=True)
     ]
     return Choice(tuple(spans), shot_scores, capacity * clock.time_base)
@@ -536,11 +544,15 @@ def _best_piece(
     return np.array([starts[best], ends[best]], dtype=np.int64)
 
 
-def _keyframe(scores: np.ndarray, picks: np.ndarray, start: int, end: int) -> tuple[int, int]:
+def _keyframe(
+    scores: np.ndarray, picks: np.ndarray, contrast: np.ndarray, start: int, end: int
+) -> tuple[int, int]:
+    """Step and frame of the best-scored clear frame of a span, the most central among equals."""
     off_centre = np.abs(2 * picks - (start + end))
     inside = np.flatnonzero((picks >= start) & (picks < end))
     if len(inside) == 0:
         step = int(np.argmin(off_centre))
         return step, int(np.clip(picks[step], start, end - 1))
-    step = int(inside[np.lexsort((off_centre[inside], -scores[inside]))[0]])
+    clear = inside[contrast[inside] >= contrast[inside].max() / 2]
+    step = int(clear[np.lexsort((off_centre[clear], -scores[clear]))[0]])
     return step, int(picks[step])
