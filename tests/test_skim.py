@@ -94,7 +94,7 @@ def around(moments: list[Fraction], seed: int = 1) -> Callable[[Clock], Frames]:
         rng = np.random.default_rng(seed)
         spans: Frames = []
         for moment in moments:
-            frame = clock.frame_at(moment)
+            frame = clock.frame_at(clock.seconds(0) + moment)
             start, end = frame - int(rng.integers(1, 7)), frame + int(rng.integers(2, 7))
             start, end = max(start, spans[-1][1] + 1 if spans else 0), min(end, clock.n_frames)
             if start <= frame:
@@ -182,13 +182,15 @@ def draw_clip(
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = k
             out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-        for at in range(start, end, 960) if sound else ():
-            part = av.AudioFrame.from_ndarray(wave[None, at : min(end, at + 960)], "fltp", "mono")
-            part.sample_rate, part.pts, part.time_base = rate, at, Fraction(1, rate)
-            out.mux(sound.encode(part))
-        if sound:
-            out.mux(sound.encode(None))
+            for at in range(start, min(end, (k + 1) * rate // 25), 960) if sound else ():
+                part = av.AudioFrame.from_ndarray(
+                    wave[None, at : min(end, at + 960)], "fltp", "mono"
+                )
+                part.sample_rate, part.pts, part.time_base = rate, at, Fraction(1, rate)
+                out.mux(sound.encode(part))
+                start = at + part.samples
+        for track in [stream, sound] if sound else [stream]:
+            out.mux(track.encode(None))
     return moments
 
 

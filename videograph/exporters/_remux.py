@@ -44,6 +44,8 @@ class Copied:
     """Where its last frame ends."""
     stamps: tuple[int, ...]
     """PTS of its packets in the file's ticks, in decoding order."""
+    entry: Fraction
+    """Time to seek to so as to meet the key frame: before it, where an index is imprecise."""
 
 
 def refuse_uncopyable(summary: Summary) -> None:
@@ -62,12 +64,16 @@ def refuse_uncopyable(summary: Summary) -> None:
             (info.video_stream, VIDEO_CODECS),
             (info.audio_stream, AUDIO_CODECS),
         ):
-            stream: Any = None if index is None else container.streams[index]
-            if stream is not None and stream.codec.canonical_name not in allowed:
+            if index is None:
+                continue
+            stream: Any = container.streams[index]
+            name = stream.codec.canonical_name
+            if stream.type == "audio" and not stream.rate:
+                name += " of an unknown rate"
+            if name not in allowed:
                 raise UsageError(
-                    f"{info.path.name} holds {stream.type} in {stream.codec.canonical_name}, which "
-                    f"cannot be copied into an mp4. Allowed: {', '.join(allowed)}. Leave out --copy "
-                    "to encode the skim anew."
+                    f"{info.path.name} holds {stream.type} in {name}, which cannot be copied into an "
+                    f"mp4. Allowed: {', '.join(allowed)}. Leave out --copy to encode the skim anew."
                 )
 
 
@@ -111,7 +117,7 @@ def widening(summary: Summary, runs: list[Copied]) -> list[str]:
 def _joined(before: Copied, after: Copied) -> Copied:
     known = set(before.stamps)
     stamps = before.stamps + tuple(s for s in after.stamps if s not in known)
-    return Copied(before.start, max(before.end, after.end), stamps)
+    return Copied(before.start, max(before.end, after.end), stamps, before.entry)
 
 
 def tracks(
@@ -174,7 +180,7 @@ class _Source:
                     break
                 top = seconds
             stamps.append(packet.pts)
-        return None if key is None else Copied(key, _end_of(top, clock), tuple(stamps))
+        return None if key is None else Copied(key, _end_of(top, clock), tuple(stamps), entry)
 
 
 def _end_of(seconds: Fraction, clock: Clock) -> Fraction:
@@ -188,7 +194,7 @@ def _video_packets(
     decode_ticks = iter(_decode_ticks(source, runs, pieces))
     for run, piece in zip(runs, pieces, strict=True):
         wanted, last = set(run.stamps), max(run.stamps)
-        for seconds, packet in source.after(run.start):
+        for seconds, packet in source.after(run.entry):
             if packet.pts in wanted:
                 wanted.remove(packet.pts)
                 length = (packet.duration or 0) * packet.time_base
