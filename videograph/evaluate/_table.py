@@ -18,7 +18,7 @@ from videograph.metrics import (
     human_f,
     rank_correlation,
 )
-from videograph.summary import Protocol, select
+from videograph.summary import Protocol, select_many
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,10 @@ class Judge:
         self.mask_mode = "mode3" if video.user_anno is None else "mode4"
         self.masks = video.user_summary
         if self.masks is None and video.user_anno is not None and video.shots is not None:
-            self.masks = np.stack([self._rendered(user) for user in video.user_anno])
-
-    def _rendered(self, ratings: np.ndarray) -> np.ndarray:
-        """A user's ratings as a summary: the same shots and knapsack (Song et al., CVPR 2015)."""
-        assert self.video.shots is not None
-        every_frame = np.arange(self.video.n_frames)
-        chosen = select(ratings, every_frame, self.video.shots, protocol=self.protocol)
-        return chosen.frame_mask(self.video.shots).astype(np.uint8)
+            # Ratings as summaries, by the same shots and knapsack (Song et al., CVPR 2015).
+            every_frame, shots = np.arange(video.n_frames), video.shots
+            chosen = select_many(video.user_anno, every_frame, shots, protocol=self.protocol)
+            self.masks = np.repeat(chosen, shots.lengths, axis=1).astype(np.uint8)
 
     @property
     def at_picks(self) -> np.ndarray | None:
@@ -179,8 +175,8 @@ class Judge:
         scaled = (scores - low) / np.where(high > low, high - low, 1.0)
         rows = np.where(outside, scaled, scores)
         picks, protocol = self.video.picks, self.protocol
-        made = [select(row, picks, shots, protocol=protocol).frame_mask(shots) for row in rows]
-        return np.stack(made)
+        chosen = select_many(rows, picks, shots, protocol=protocol)
+        return np.repeat(chosen, shots.lengths, axis=1)
 
     def measure_summaries(self, masks: np.ndarray) -> Values:
         """Figures of summaries frame by frame, (n_runs, n_frames) bool."""
