@@ -14,9 +14,11 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videograph.checkpoint import Checkpointed
 from videograph.config import ModelConfig
 from videograph.errors import UsageError
 from videograph.graph import (
@@ -32,6 +34,14 @@ Step = TypeVar("Step", bound=nn.Module)
 
 STEPS_AT_A_TIME = 2_048
 """Steps whose objects are held at once when no gradient is wanted."""
+TRAINING_FREE_SCALE = 1.0
+"""Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
+OBJECT_SHARE, WORD_SHARE = 0.5, 0.3
+"""Length of the object and the word part of a training-free node, beside a frame part of about 1."""
+SMOOTHED_STEPS = 17
+"""Steps over which training-free scores are smoothed: people rate seconds, not frames."""
+N_PRINCIPAL = 96
+"""Directions kept of the features where nothing is learned."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,8 @@ class Words:
     """Words usable at each step, (n_steps, n_words) bool, or (n_words,); None: all, everywhere."""
     is_query: np.ndarray | None = None
     """True for the user's own words, (n_words,) bool; None: none are."""
+    shares_space: bool = False
+    """True where the encoder of the frames was trained to put pictures and words in one space."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +84,11 @@ class Inputs:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(self.features.shape[1], generator=generator)
         order = order.to(self.features.device)
-        timed = self.word_mask is not None and self.word_mask.ndim == 3
-        words = {"word_features": self.word_features}
-        if not timed:
+        words: dict[str, Any] = {"word_features": self.word_features}
+        if self.word_mask is not None and self.word_mask.ndim == 2:
             words["word_mask"] = self.word_mask
-        return replace(self._map(lambda x: x[:, order]), **words), order
+        untold = replace(self, **dict.fromkeys(words))
+        return replace(untold._map(lambda x: x[:, order]), **words), order
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -246,7 +258,7 @@ class TemporalStep(nn.Module):
         self.convolve = Convolution(config.width)
 
 
-class VideoGraph(nn.Module):
+class VideoGraph(nn.Module, Checkpointed):
     """The language-guided recursive spatiotemporal graph; every part is switched by its `ModelConfig`."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -528,7 +540,8 @@ def score_video(
     """
     inputs = inputs_from(features, words)
     if model is None:
-        return _score_training_free(inputs, top_k)
+        return _score_training_free(inputs, words, top_k)
+    model.origin.admit(features.encoder)
     return _score_with(model, inputs, seed, top_k)
 
 
@@ -549,7 +562,7 @@ def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Sco
         neighbours=columns[back].numpy(),
         neighbour_weights=weights[back].numpy(),
         object_weights=None if pooled is None else pooled[0, back].numpy(),
-        form="model",
+        form=model.origin.name or "model",
         active=_active(model, inputs),
     )
 
@@ -577,39 +590,132 @@ def _active(model: VideoGraph, inputs: Inputs) -> dict[str, object]:
 
 
 @torch.inference_mode()
-def _score_training_free(inputs: Inputs, top_k: int) -> Scores:
-    """The recursive graph with identity maps: how much a frame's node changes, over a few steps."""
-    frames = inputs.features[0] - inputs.features[0].mean(0)
-    frames = unit(frames)
-    nodes, weights = frames, None
-    if inputs.object_features is not None and inputs.object_mask is not None:
-        objects = unit(inputs.object_features[0]) * inputs.object_mask[0][..., None]
-        weights = masked_softmax(objects.new_zeros(objects.shape[:-1]), inputs.object_mask[0])
-        for _ in range(3):
-            edges = Edges(unit(objects), unit(objects), torch.tensor(10.0), inputs.object_mask[0])
-            objects = unit(objects + edges.aggregate(objects))
-        pooled = (weights[:, None] @ objects).squeeze(1)
-        nodes = unit(torch.cat([frames, 0.5 * unit(pooled - pooled.mean(0))], -1))
-    edges, state = Edges(nodes, nodes, torch.tensor(10.0)), nodes
-    for _ in range(3):
-        state = unit(state + nodes)
-        edges = Edges(state[None], state[None], torch.tensor(10.0))
-        state = unit(state + edges.aggregate(state[None])[0])
-    change = F.pad((state[1:] - state[:-1]).norm(dim=-1), (1, 0))
-    smooth = F.avg_pool1d(change[None], 9, 1, 4, count_include_pad=False)[0]
-    low, high = smooth.min(), smooth.max()
-    scores = (smooth - low) / (high - low) if high > low else torch.full_like(smooth, 0.5)
+def _score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Scores:
+    """The recursive graph with orthogonal maps in the place of learned ones.
+
+    A step counts by what its neighbours in the graph do not tell of it (summed over the recursions),
+    and by how much the picture changes around it: both as ranks, smoothed over some seconds.
+    Figures and the variants tried: docs/results.md.
+    """
+    features = inputs.features[0]
+    frames = _principal(_centred(features))  # f, (T, d)
+    pooled, weights = _training_free_objects(inputs)  # g^1..g^K
+    said = WORD_SHARE * _said(inputs, words)
+    z, surprise = frames, torch.zeros(len(frames))
+    for g in pooled:
+        y = unit(torch.cat([z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said], -1))  # Eq. 7
+        edges = _training_free_edges(y)  # Eq. 8
+        heard = edges.aggregate(y[None])[0]
+        surprise = surprise + (y - heard).norm(dim=-1)
+        z = unit(y + heard)  # Eq. 9
+    change = F.pad((features[1:] - features[:-1]).norm(dim=-1), (1, 0))
+    scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
+    relevance = _relevance(frames.shape[0], inputs, words)
+    if relevance is not None:
+        scores = (scores + _ranks(_smooth(relevance))) / 2
     top = edges.top(top_k)
     return Scores(
-        scores=scores.numpy(),
+        scores=scores.float().numpy(),
         neighbours=top.columns[0].numpy(),
         neighbour_weights=top.weights[0].numpy(),
         object_weights=None if weights is None else weights.numpy(),
         form="training-free",
         active={
-            "objects": weights is not None,
-            "words": False,
-            "n_recursions": 3,
-            "temporal_edges": "full",
+            "objects": _any(inputs.object_mask),
+            "words": bool(said.any()),
+            "query": relevance is not None,
+            "n_recursions": len(pooled),
+            "temporal_edges": "sparse" if isinstance(edges, SparseEdges) else "full",
+            "time_encoding": "none",
         },
     )
+
+
+def _training_free_edges(nodes: Tensor) -> Edges | SparseEdges:
+    config, y, scale = ModelConfig(1), nodes[None], nodes.new_tensor(TRAINING_FREE_SCALE)
+    if len(nodes) <= config.full_steps:
+        return Edges(y, y, scale)
+    return sparse_edges(y, y, scale, None, window=config.window, n_landmarks=config.n_landmarks)
+
+
+def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]:
+    """g^1..g^K: objects after each spatial graph, pooled with most weight on what the video seldom shows."""
+    n_recursions = ModelConfig.n_recursions
+    if inputs.object_features is None or inputs.object_mask is None:
+        nothing = inputs.features.new_zeros(inputs.features.shape[1], 0)
+        return [nothing] * n_recursions, None
+    mask = inputs.object_mask[0]
+    objects = _principal(_centred(inputs.object_features[0][mask]))
+    real = objects.new_zeros(*mask.shape, objects.shape[-1])
+    real[mask] = objects
+    pooled, weights = [], None
+    for _ in range(n_recursions):
+        edges = Edges(real, real, real.new_tensor(10.0), mask)  # Eq. 4
+        real = unit(real + edges.aggregate(real))  # Eq. 5
+        usual = real.sum((0, 1)) / mask.sum().clamp(min=1)
+        weights = masked_softmax(5 * (real - usual).norm(dim=-1), mask)
+        pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
+    return pooled, weights
+
+
+def _said(inputs: Inputs, words: Words | None) -> Tensor:
+    """What is said at each step: mean of the timed words, against their mean over the video, (T, d)."""
+    mask = inputs.word_mask
+    if words is None or inputs.word_features is None or mask is None or mask.ndim == 2:
+        return inputs.features.new_zeros(inputs.features.shape[1], 0)
+    heard = mask[0].float() @ unit(inputs.word_features[0])  # (T, d)
+    heard = heard / mask[0].sum(-1, keepdim=True).clamp(min=1)
+    silent = ~mask[0].any(-1, keepdim=True)
+    return _principal(_centred(heard).masked_fill(silent, 0.0))
+
+
+def _relevance(n_steps: int, inputs: Inputs, words: Words | None) -> Tensor | None:
+    """How near each step is to the user's words, (T,): by what is said there, or by the picture."""
+    if words is None or words.is_query is None or not words.is_query.any():
+        return None
+    assert inputs.word_features is not None and inputs.word_mask is not None
+    asked = torch.as_tensor(words.is_query)
+    told = unit(inputs.word_features[0])
+    near = told @ unit(told[asked].mean(0))  # (M,)
+    if words.shares_space:
+        return unit(inputs.features[0]) @ unit(told[asked].mean(0))
+    mask = inputs.word_mask[0].expand(n_steps, -1) & ~asked
+    if inputs.word_mask.ndim == 2 or not mask.any():
+        return None
+    return near.expand(n_steps, -1).masked_fill(~mask, -1.0).amax(-1)
+
+
+def _centred(rows: Tensor) -> Tensor:
+    """Rows less their mean, of length 1; rows that are the mean but for rounding are 0."""
+    if not len(rows):
+        return rows
+    centred = rows - rows.mean(0)
+    length = rows.norm(dim=-1, keepdim=True)
+    return unit(centred) * (centred.norm(dim=-1, keepdim=True) > 1e-4 * length)
+
+
+def _principal(rows: Tensor) -> Tensor:
+    """Rows in the few directions in which they differ most (Halko, Martinsson, Tropp 2011): an
+    orthogonal map to a common width, by a seeded range finder on at most 8,192 of them."""
+    n, width = rows.shape
+    if not n or width <= N_PRINCIPAL:
+        return rows
+    some = rows[:: -(-n // 8_192)]
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(width, N_PRINCIPAL, generator=generator)
+    for _ in range(3):
+        probe = torch.linalg.qr(some.T @ (some @ probe)).Q
+    return rows @ probe
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Means over `SMOOTHED_STEPS`, in a short video over an eighth of it."""
+    half = min(SMOOTHED_STEPS // 2, len(x) // 16)
+    return F.avg_pool1d(x[None], 2 * half + 1, 1, half, count_include_pad=False)[0]
+
+
+def _ranks(x: Tensor) -> Tensor:
+    """Ranks from 0 to 1, ties shared; all 0.5 where all are alike (to rounding)."""
+    if len(x) < 2 or float(x.max() - x.min()) <= 1e-5 * float(x.abs().max()):
+        return torch.full_like(x, 0.5)
+    return torch.as_tensor((rankdata(x.numpy()) - 1) / (len(x) - 1))
