@@ -1,0 +1,140 @@
+"""The encoder with our own small network: what a frame shows, and what its regions show.
+
+A residual net of about a million weights, shipped with the package, learned what MobileNetV2 says of
+the frames of real videos, and which of them people rate highly; docs/embedded-encoder.md is its
+model card. Regions are found as `builtin` finds them, by motion and by standing out; a region's
+features are the mean of the network's map over its box.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from videograph.encoders import Encoded
+from videograph.encoders._regions import change_between, no_change, regions_of
+from videograph.encoders._views import View, half_means, view_of
+from videograph.errors import UsageError, VideographError
+
+if TYPE_CHECKING:
+    from videograph.encoders._embedded_network import EmbeddedNetwork
+
+FRAME_SIDE = 256
+_WEIGHTS = "weights/embedded.safetensors"
+_BATCH = 16  # frames that pass the network together: enough for speed, little memory
+
+
+class EmbeddedEncoder:
+    """Sees through our own network, and boxes what moves or stands out; see the module."""
+
+    frame_side = FRAME_SIDE
+
+    def __init__(self, network: EmbeddedNetwork, version: str, n_objects: int = 8) -> None:
+        if not isinstance(n_objects, int) or n_objects < 1:
+            raise UsageError(f"n_objects is {n_objects!r}. Allowed: whole numbers from 1. Try 8.")
+        self.name = f"embedded-{version}"
+        self.dim = self.object_dim = network.head.out_channels
+        self.n_objects = n_objects
+        self._network = network
+
+    def encode(self, images: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
+        """Features of consecutive sampled frames, see `encoders.Encoder.encode`.
+
+        Raises:
+            UsageError: the images are not (n, height, width, 3) uint8.
+        """
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
+            raise UsageError(
+                f"images are {images.shape} {images.dtype}. Allowed: (n, height, width, 3) uint8, RGB."
+            )
+        n, slots = len(images), self.n_objects
+        maps = self._maps(images)
+        seen = Encoded(
+            features=maps.mean((2, 3)),
+            object_features=np.zeros((n, slots, self.object_dim), np.float32),
+            object_mask=np.zeros((n, slots), bool),
+            object_boxes=np.zeros((n, slots, 4), np.float32),
+            object_kinds=np.zeros((n, slots), np.int8),
+        )
+        before = None if previous is None else view_of(np.ascontiguousarray(previous))
+        for step, image in enumerate(images):
+            view = view_of(np.ascontiguousarray(image))
+            self._fill_objects(seen, step, maps[step], view, before)
+            before = view
+        return seen
+
+    def _maps(self, images: np.ndarray) -> np.ndarray:
+        """Feature maps, (n, dim, cells, cells) float32."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        from videograph.encoders._embedded_network import CELL_SIDE, INPUT_SIDE
+
+        cells = INPUT_SIDE // CELL_SIDE
+        maps = np.zeros((len(images), self.dim, cells, cells), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(images), _BATCH):
+                batch = np.array(images[start : start + _BATCH])  # a copy: torch wants it writable
+                pixels = torch.from_numpy(batch).permute(0, 3, 1, 2)
+                side = (INPUT_SIDE, INPUT_SIDE)
+                pixels = interpolate(pixels, side, mode="bilinear", antialias=True).float()
+                pixels = pixels.contiguous(memory_format=torch.channels_last)
+                maps[start : start + _BATCH] = self._network(pixels).numpy()
+        return maps
+
+    def _fill_objects(
+        self, seen: Encoded, step: int, feature_map: np.ndarray, view: View, before: View | None
+    ) -> None:
+        height, width = view.standout.shape
+        change = no_change((height, width)) if before is None else change_between(view, before)
+        regions = regions_of(view, change, self.n_objects)
+        n = len(regions)
+        boxes = np.array([region.box for region in regions], np.float32)
+        boxes /= np.array([width, height, width, height], np.float32)
+        seen.object_mask[step, :n] = True
+        seen.object_kinds[step, :n] = [region.kind for region in regions]
+        seen.object_boxes[step, :n] = boxes
+        seen.object_features[step, :n] = _box_means(feature_map, boxes)
+
+
+def _box_means(feature_map: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Mean of a map over boxes, cells cut by an edge counting by their share, (n_boxes, dim).
+
+    Args:
+        feature_map: (dim, cells, cells).
+        boxes: x0, y0, x1, y1 as shares of width and height, (n_boxes, 4).
+    """
+    cells = feature_map.shape[1]
+    columns, rows = (half_means(cells, boxes[:, k::2] * cells).mean(1) for k in (0, 1))
+    return np.einsum("dyx,ny,nx->nd", feature_map, rows, columns, optimize=True)
+
+
+def load(n_objects: int = 8) -> EmbeddedEncoder:
+    """The encoder with the weights in the package.
+
+    Args:
+        n_objects: object slots per frame.
+
+    Raises:
+        UsageError: `n_objects` is below 1.
+        VideographError: the weights are missing from the installation.
+    """
+    import torch
+    from safetensors.torch import load as load_tensors
+
+    from videograph.encoders._embedded_network import EmbeddedNetwork
+
+    try:
+        data = files("videograph.encoders").joinpath(_WEIGHTS).read_bytes()
+    except FileNotFoundError:
+        raise VideographError(
+            f"the installation lacks {_WEIGHTS}, the weights of the embedded encoder. Install "
+            'videograph again, or use the encoder "builtin", which has none.'
+        ) from None
+    network = EmbeddedNetwork(folded=True)
+    network.load_state_dict({name: value.float() for name, value in load_tensors(data).items()})
+    network = network.eval().to(memory_format=torch.channels_last)
+    return EmbeddedEncoder(network, f"1-{hashlib.sha256(data).hexdigest()[:8]}", n_objects)
