@@ -35,6 +35,8 @@ __all__ = [
 BASELINES = ("ridge",)
 """Built-in methods that learn from the training videos of each split."""
 LEGACY = "legacy-best-on-test"
+TRAINED_ON = "trained_on"
+"""Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
 
 
 def evaluate(
@@ -147,38 +149,47 @@ def predict(
         VideographError: the videos have no features.
     """
     config = config or EvaluateConfig()
-    scores: dict[str, np.ndarray] = {}
-    if "{split}" in model:
-        splits = _folds(dataset, config)
-        for i, fold in enumerate(splits.folds):
-            held = _scored(
-                dataset, (*fold.val, *fold.test), model.replace("{split}", str(i)), config
-            )
-            scores |= {f"split_{i}/{key}": value for key, value in held.items()}
-    else:
-        scores = _scored(dataset, tuple(dataset.videos), model, config)
     attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
+    if "{split}" not in model:
+        scores, attributes[TRAINED_ON] = _scored(dataset, tuple(dataset.videos), model, config)
+    else:
+        scores = {}
+        for i, fold in enumerate(_folds(dataset, config).folds):
+            name = model.replace("{split}", str(i))
+            held, learned = _scored(dataset, (*fold.val, *fold.test), name, config)
+            scores |= {f"split_{i}/{key}": value for key, value in held.items()}
+            attributes[f"{TRAINED_ON}_{i}"] = learned
     write_scores(path, scores, attributes)
     return replace(read_scores(path), name=model if model == "training-free" else path.stem)
 
 
 def _scored(
     dataset: Dataset, keys: Sequence[str], model: str, config: EvaluateConfig
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], str]:
+    """Scores by key, and the videos of this data set that the model learned from."""
     from videograph.model import VideoGraph, score_video  # torch only where a model is asked
 
-    loaded: Any = None
+    loaded, learned = None, ()
     if model != "training-free":
-        if not Path(model).exists():
-            raise UsageError(
-                f'no model at "{model}". Allowed: a checkpoint folder, or training-free.'
-            )
-        loaded = getattr(VideoGraph, "from_pretrained")(model)  # noqa: B009
+        loaded = VideoGraph.from_pretrained(model)
+        loaded.origin.admit(dataset.features)
+        learned = loaded.origin.videos
     found = {}
     for key in keys:
         features = dataset.videos[key].as_features(dataset.features)
         found[key] = score_video(features, model=loaded, seed=config.seed).scores
-    return found
+    return found, " ".join(key for key in learned if key in dataset.videos)
+
+
+def _leaked(file: ScoreFile, splits: Splits) -> list[str]:
+    """Videos that are scored by a model that learned from them."""
+    learned = file.attributes.get(TRAINED_ON, "")
+    return [
+        key
+        for i, fold in enumerate(splits.folds)
+        for key in fold.test
+        if key in file.attributes.get(f"{TRAINED_ON}_{i}", learned).split()
+    ]
 
 
 # -- the parts of a table ----------------------------------------------------------------------------
@@ -263,6 +274,11 @@ def _row_of(
         warnings.append(
             f"{file.name}: the epoch was chosen on the videos it is scored on; such a figure is too high"
             " and stands beside others of its kind only"
+        )
+    if leaked := _leaked(file, splits):
+        warnings.append(
+            f"{file.name}: the model learned from {len(leaked)} of the videos it is scored on "
+            f"({', '.join(leaked[:3])}, ...): its row is no result"
         )
     return collect(name, "yours", measured, splits, seed=config.seed, note=note)
 
