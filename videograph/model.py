@@ -601,7 +601,7 @@ def _score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Sco
     frames = _principal(_centred(features))  # f, (T, d)
     pooled, weights = _training_free_objects(inputs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
-    z, surprise = frames, torch.zeros(len(frames))
+    z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
     for g in pooled:
         y = unit(torch.cat([z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said], -1))  # Eq. 7
         edges = _training_free_edges(y)  # Eq. 8
