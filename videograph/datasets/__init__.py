@@ -75,6 +75,8 @@ class BenchmarkVideo:
     """Frame features, (n_steps, dim) float32."""
     gtscore: np.ndarray | None = None
     """The users' mean importance of each step, (n_steps,) float32 in [0, 1]."""
+    gtsummary: np.ndarray | None = None
+    """1 for a key frame, as stored, (n_steps,) float32."""
     user_anno: np.ndarray | None = None
     """Ratings 1 to 5 of every frame by each user, (n_users, n_frames) uint8 (TVSum)."""
     user_summary: np.ndarray | None = None
@@ -89,6 +91,10 @@ class BenchmarkVideo:
     """Objects at each step, where the features came with some."""
     captions: tuple[Caption, ...] = ()
     """Sentences about stretches of the video, in order of time."""
+    word_features: np.ndarray | None = None
+    """What is said of the video, as a text encoder sees it, (n_words, dim) float32."""
+    word_mask: np.ndarray | None = None
+    """Words that each step may hear, (n_steps, n_words) bool; None: all words everywhere."""
 
     def __post_init__(self) -> None:
         self._check_steps()
@@ -110,7 +116,8 @@ class BenchmarkVideo:
             raise ValueError(
                 f"picks run from {picks[0]} to {picks[-1]}, but frames from 0 to {self.n_frames - 1}"
             )
-        for name, rank in (("features", 2), ("gtscore", 1)):
+        self._check_words()
+        for name, rank in (("features", 2), ("gtscore", 1), ("gtsummary", 1)):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -123,6 +130,17 @@ class BenchmarkVideo:
                 raise ValueError(
                     f"{name} hold {int((~np.isfinite(value)).sum())} NaN or infinite values"
                 )
+
+    def _check_words(self) -> None:
+        words, mask = self.word_features, self.word_mask
+        if words is not None and (words.ndim != 2 or not np.isfinite(words).all()):
+            raise ValueError(
+                f"word_features have shape {words.shape}; finite numbers (n_words, dim) are needed"
+            )
+        if mask is not None and (words is None or mask.shape != (len(self.picks), len(words))):
+            raise ValueError(
+                f"word_mask has shape {mask.shape}; (n_steps, n_words) of word_features is needed"
+            )
 
     def _check_users(self) -> None:
         for name, low, high in (("user_summary", 0, 1), ("user_anno", 1, 5)):
@@ -229,6 +247,10 @@ class Dataset:
     """Names of the concepts of a query-focused set."""
     features: str = "none"
     """Who made the frame features ("google_pool5"); figures with other features do not compare."""
+    text_encoder: str = ""
+    """Who made the word features, "" where there are none or the file does not say."""
+    preprocessing: str = ""
+    """How frames were sampled for the features, "" where the file does not say."""
     notes: tuple[str, ...] = ()
     """Sentences that belong under every table: what was completed, left out or is not official."""
 

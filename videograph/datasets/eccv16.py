@@ -41,7 +41,13 @@ def reads(path: Path) -> bool:
     return path.suffix.lower() in (".h5", ".hdf5") and "qfvs" not in path.name.lower()
 
 
-def load(path: Path, *, features: str | None = None, ratings: str | Path | None = None) -> Dataset:
+def load(
+    path: Path,
+    *,
+    features: str | None = None,
+    ratings: str | Path | None = None,
+    words: str | Path | None = None,
+) -> Dataset:
     """The videos of one h5 file or folder.
 
     Args:
@@ -49,6 +55,7 @@ def load(path: Path, *, features: str | None = None, ratings: str | Path | None 
         features: "mobilenetv2" for `NAME_mobilenetv2.h5` in the folder, or any h5 with the same
             groups; None takes what the annotations hold. Videos without features are left out.
         ratings: `ydata-tvsum50.mat` or `ydata-tvsum50-anno.tsv`: TVSum's rank correlations need them.
+        words: an h5 with `word_features` (and `word_mask`) in the same groups.
 
     Raises:
         UsageError: no features of that name.
@@ -62,6 +69,9 @@ def load(path: Path, *, features: str | None = None, ratings: str | Path | None 
     set_name = _set_name(source, groups)
     if feature_path is not None:
         groups = _join(groups, _read_features(feature_path), feature_path, notes)
+    if words is not None:
+        groups = _join_words(groups, Path(words))
+    said = _attributes(Path(words) if words is not None else source)
     captions = _captions(path)
     videos = {}
     for key, parts in groups.items():
@@ -71,7 +81,13 @@ def load(path: Path, *, features: str | None = None, ratings: str | Path | None 
     if not any(v.features is not None for v in videos.values()):
         label = "none"
     return Dataset(
-        set_name, source, videos, features=label, notes=tuple(_set_notes(source) + _merged(notes))
+        set_name,
+        source,
+        videos,
+        features=label,
+        text_encoder=said.get("text_encoder", ""),
+        preprocessing=_attributes(feature_path or source).get("preprocessing", ""),
+        notes=tuple(_set_notes(source) + _merged(notes)),
     )
 
 
@@ -88,8 +104,11 @@ def _feature_file(path: Path, features: str) -> Path:
 
 
 def _label(source: Path, features: str | None) -> str:
+    """Who made the features: the file's attribute `encoder`, or what its name tells."""
     if features is not None:
         return Path(features).stem
+    if encoder := _attributes(source).get("encoder"):
+        return encoder
     return "google_pool5" if "google_pool5" in source.name else source.stem
 
 
@@ -112,6 +131,8 @@ _ARRAYS: dict[str, type[np.generic]] = {
     "change_points": np.int64,
     "n_frame_per_seg": np.int64,
     "picks": np.int64,
+    "word_features": np.float32,
+    "word_mask": np.bool_,
 }
 
 
@@ -119,11 +140,12 @@ def _read(path: Path, notes: list[str]) -> dict[str, dict[str, Any]]:
     """What each group holds, by key, in natural order."""
     videos = {}
     with open_h5(path) as file:
+        names = _class_names(file.attrs.get("classes"))
         for key in sorted(file, key=natural):
             group = file[key]
             if isinstance(group, h5py.Group) and _is_video(group):
                 with naming(path, key):
-                    videos[key] = _group(group)
+                    videos[key] = {**_group(group), "objects": _objects(group, names)}
             else:
                 notes.append(f"{path.name}: {key} is no video and was passed over")
         if not videos:
@@ -234,6 +256,24 @@ def _same_steps(parts: dict[str, Any], own: dict[str, Any]) -> None:
         raise ValueError("the features were taken at other picks than the annotations")
 
 
+def _join_words(groups: dict[str, dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
+    with open_h5(path) as file:
+        told = [key for key in groups if key in file and "word_features" in file[key]]
+        if not told:
+            raise VideographError(
+                f"{path} has word_features of none of the videos. Do the group names agree?"
+            )
+        joined = dict(groups)
+        for key in told:
+            with naming(path, key):
+                joined[key] = {
+                    **groups[key],
+                    "word_features": array(file[key], "word_features", np.float32),
+                    "word_mask": array(file[key], "word_mask", np.bool_),
+                }
+    return joined
+
+
 def _captions(path: Path) -> dict[str, tuple[Caption, ...]]:
     file = path / "captions.json"
     if not path.is_dir() or not file.is_file():
@@ -271,6 +311,7 @@ def _video(
         shots=_shots(parts, picks, n_frames, notes),
         features=parts["features"],
         gtscore=parts["gtscore"],
+        gtsummary=parts["gtsummary"],
         user_anno=users,
         user_summary=parts["user_summary"],
         fps=parts["fps"],
@@ -278,6 +319,8 @@ def _video(
         category=parts["category"] or (rated[name].category if name in rated else ""),
         objects=parts.get("objects"),
         captions=parts["captions"],
+        word_features=parts["word_features"],
+        word_mask=parts["word_mask"],
     )
 
 
@@ -363,6 +406,12 @@ def _ratings(
 
 
 # -- what a reader of the table must know ------------------------------------------------------------
+
+
+def _attributes(path: Path) -> dict[str, str]:
+    """What the file says of itself in words."""
+    with open_h5(path) as file:
+        return {name: value for name, value in file.attrs.items() if isinstance(value, str)}
 
 
 def _set_notes(path: Path) -> list[str]:
