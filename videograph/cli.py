@@ -15,11 +15,11 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from videograph import __version__
-from videograph.config import SPEEDS, SummarizeConfig
+from videograph.config import EVALUATE_PROTOCOLS, SPEEDS, EvaluateConfig, SummarizeConfig
 from videograph.errors import VideographError
 from videograph.exporters import available_exporters
 from videograph.progress import progress_hook
-from videograph.summary import DEFAULT_BUDGET
+from videograph.summary import DEFAULT_BUDGET, VARIANTS
 
 app = typer.Typer(
     name="videograph",
@@ -111,6 +111,92 @@ def doctor() -> None:
         out.print(f"{'ok' if finding.ok else 'PROBLEM':>10}  {finding.text}", markup=False)
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", help="A name (tvsum, summe, qfvs), an h5 file, or a folder."),
+    ],
+    scores: Annotated[
+        list[Path] | None,
+        typer.Option(help="Scores of any method: h5, npz or csv. May be given more than once."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help='A checkpoint, "training-free", or a checkpoint per split with "{split}" in its place.'
+        ),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="A built-in method that is trained: ridge.")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two score files: is the first better? Paired by video."),
+    ] = None,
+    features: Annotated[
+        str | None, typer.Option(help="Frame features beside the annotations: a name or an h5.")
+    ] = None,
+    ratings: Annotated[
+        Path | None, typer.Option(help="ydata-tvsum50.mat or -anno.tsv, which TVSum's h5 lacks.")
+    ] = None,
+    splits: Annotated[
+        str, typer.Option(help="disjoint5, all, or a JSON file of splits, ours or published.")
+    ] = EvaluateConfig.splits,
+    protocol: Annotated[
+        str, typer.Option(help=f"How scores become a summary: {', '.join(EVALUATE_PROTOCOLS)}.")
+    ] = EvaluateConfig.protocol,
+    capacity: Annotated[
+        str | None,
+        typer.Option(help=f"Instead of the protocol's: {', '.join(VARIANTS['capacity'])}."),
+    ] = EvaluateConfig.capacity,
+    shot_score: Annotated[
+        str | None,
+        typer.Option(help=f"Instead of the protocol's: {', '.join(VARIANTS['shot_score'])}."),
+    ] = EvaluateConfig.shot_score,
+    spread: Annotated[
+        str | None,
+        typer.Option(help=f"Instead of the protocol's: {', '.join(VARIANTS['spread'])}."),
+    ] = EvaluateConfig.spread,
+    draws: Annotated[
+        int, typer.Option(help="Random predictions per video for the row of chance.")
+    ] = EvaluateConfig.n_draws,
+    seed: Annotated[
+        int, typer.Option(help="Seed of everything that draws at random.")
+    ] = EvaluateConfig.seed,
+    predictions: Annotated[
+        Path, typer.Option(help="Where --model keeps what it predicts, to be scored again.")
+    ] = Path("predictions.h5"),
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-o", "--output", help="Also as a file: .md, .csv, .json or .html. May repeat."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Score any method against people, in every mode, beside chance and what people reach."""
+    from videograph import evaluate as benchmark
+    from videograph.datasets import load_dataset
+
+    outputs = output or []
+    for path in [*outputs, *([predictions] if model else [])]:
+        benchmark.refuse_taken(path, table=path in outputs, force=force)
+    config = EvaluateConfig(splits, protocol, capacity, shot_score, spread, draws, seed)
+    files = [benchmark.read_scores(path) for path in scores or []]
+    found = load_dataset(dataset, features=features, ratings=ratings)
+    if model:
+        files.append(benchmark.predict(found, predictions, model=model, config=config))
+    if compare:
+        pair = [benchmark.read_scores(path) for path in compare]
+        table = benchmark.compare(found, *pair, config=config)
+    else:
+        table = benchmark.evaluate(found, files, config=config, baselines=baseline or [])
+    out.print(benchmark.as_terminal(table, out.width))
+    for path in outputs:
+        benchmark.write_table(table, path, force=force)
 
 
 @app.callback(invoke_without_command=True)

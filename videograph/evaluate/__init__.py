@@ -19,8 +19,9 @@ from videograph.config import EvaluateConfig
 from videograph.datasets import Dataset
 from videograph.datasets._splits import Fold, Splits, load_splits
 from videograph.errors import UsageError, VideographError
-from videograph.evaluate import _qfvs
-from videograph.evaluate._report import FORMS, as_terminal, write_table
+from videograph.evaluate._qfvs import COLUMNS as QUERY_COLUMNS
+from videograph.evaluate._qfvs import query_rows
+from videograph.evaluate._report import FORMS, as_terminal, refuse_taken, write_table
 from videograph.evaluate._rows import human_rows, reference_rows, ridge_scores
 from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
 from videograph.evaluate._table import Cell, Column, Judge, Row, Table, Values, collect
@@ -29,7 +30,7 @@ from videograph.summary import DEFAULT_BUDGET, PROTOCOLS, Protocol
 
 __all__ = [
     "BASELINES", "FORMS", "Cell", "Column", "Row", "ScoreFile", "Table", "as_terminal", "compare",
-    "evaluate", "predict", "read_scores", "write_table",
+    "evaluate", "predict", "read_scores", "refuse_taken", "write_table",
 ]  # fmt: skip
 
 BASELINES = ("ridge",)
@@ -368,7 +369,7 @@ def _summed(notes: Any) -> list[str]:
 
 
 def _query_table(dataset: Dataset, files: list[ScoreFile], config: EvaluateConfig) -> Table:
-    rows, notes = _qfvs.rows(dataset, files, n_draws=config.n_draws, seed=config.seed)
+    rows, notes = query_rows(dataset, files, n_draws=config.n_draws, seed=config.seed)
     n_queries = sum(len(video.queries) for video in dataset.query_videos.values())
     facts = {
         "data set": f"QFVS ({dataset.path.name})",
@@ -381,5 +382,5 @@ def _query_table(dataset: Dataset, files: list[ScoreFile], config: EvaluateConfi
     said = [*notes, "chance is near 47 here: a row means what it is above the random one"]
     return Table(
         f"QFVS, {len(dataset.query_videos)} videos, {n_queries} queries",
-        _qfvs.COLUMNS, rows, facts, (), tuple([*dataset.notes, *said]),
+        QUERY_COLUMNS, rows, facts, (), tuple([*dataset.notes, *said]),
     )  # fmt: skip

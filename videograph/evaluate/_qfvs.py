@@ -72,7 +72,7 @@ def query_splits(dataset: Dataset, keys: Mapping[str, list[str]]) -> Splits:
     return Splits("mean over queries, then over videos", tuple(folds))
 
 
-def rows(
+def query_rows(
     dataset: Dataset, files: list[ScoreFile], *, n_draws: int, seed: int
 ) -> tuple[list[Row], list[str]]:
     """The rows of the table and what must be said with them.

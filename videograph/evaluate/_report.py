@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -20,6 +21,8 @@ from videograph.errors import UsageError, VideographError
 from videograph.evaluate._table import Cell, Column, Row, Table
 
 DASH = "–"
+COLUMN_WIDTH = 19
+"""Characters of a column on a terminal: an interval and its margin."""
 KIND_STYLES = {
     "yours": "bold cyan",
     "difference": "bold cyan",
@@ -40,20 +43,32 @@ def _interval(cell: Cell, column: Column) -> str:
     return f"{low} – {high}"
 
 
-def as_terminal(table: Table) -> Group:
-    """For Rich to print: means, with their intervals below, and every sentence that belongs to them."""
-    grid = RichTable(title=table.title, title_justify="left", header_style="bold", pad_edge=False)
-    grid.add_column("row", no_wrap=True)
-    for column in table.columns:
-        grid.add_column(column.title, justify="right", no_wrap=True)
-    for row in table.rows:
-        cells = [_terminal_cell(row, column) for column in table.columns]
-        grid.add_row(Text(row.name, style=KIND_STYLES.get(row.kind, "")), *cells)
+def as_terminal(table: Table, width: int = 100) -> Group:
+    """For Rich to print: means, with their intervals below, and every sentence that belongs to them.
+
+    Args:
+        table: what `evaluate` gave.
+        width: characters of a line; columns that do not fit go into a further grid below.
+    """
+    n = max(1, (width - 2 - max(len(row.name) for row in table.rows)) // COLUMN_WIDTH)
     parts: list[Any] = [Text(f"! {text}", style="bold yellow") for text in table.warnings]
-    parts += [grid, *(Text(f"{c.title}: {c.mode}", style="dim") for c in table.columns)]
+    parts.append(Text(table.title, style="bold"))
+    parts += [_grid(table, table.columns[i : i + n]) for i in range(0, len(table.columns), n)]
+    parts += [Text(f"{c.title}: {c.mode}", style="dim") for c in table.columns]
     parts += [Text(f"{name}: {value}", style="dim") for name, value in table.facts.items()]
     parts += [Text(f"- {note}", style="dim") for note in table.notes]
     return Group(*parts)
+
+
+def _grid(table: Table, columns: Sequence[Column]) -> RichTable:
+    grid = RichTable(header_style="bold", box=SIMPLE, pad_edge=False)
+    grid.add_column("row", no_wrap=True)
+    for column in columns:
+        grid.add_column(column.title, justify="right", no_wrap=True)
+    for row in table.rows:
+        cells = [_terminal_cell(row, column) for column in columns]
+        grid.add_row(Text(row.name, style=KIND_STYLES.get(row.kind, "")), *cells)
+    return grid
 
 
 def _terminal_cell(row: Row, column: Column) -> Text:
@@ -180,7 +195,7 @@ def write_table(table: Table, path: Path, *, force: bool = False) -> None:
         UsageError: an unknown suffix, or something stands there and `force` is not given.
         VideographError: it could not be written.
     """
-    refuse_table(path, force=force)
+    refuse_taken(path, force=force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         hidden = path.with_name(f".{path.name}.part")
@@ -190,9 +205,13 @@ def write_table(table: Table, path: Path, *, force: bool = False) -> None:
         raise VideographError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
-def refuse_table(path: Path, *, force: bool = False) -> None:
-    """Refuse before any work what `write_table` would refuse after it."""
-    if path.suffix.lower() not in FORMS:
+def refuse_taken(path: Path, *, table: bool = True, force: bool = False) -> None:
+    """Refuse before any work what would be refused after it.
+
+    Raises:
+        UsageError: something stands there and `force` is not given, or no `table` has that suffix.
+    """
+    if table and path.suffix.lower() not in FORMS:
         raise UsageError(f'cannot write a table to "{path.name}". Allowed: {", ".join(FORMS)}.')
     if path.exists() and not force:
         raise UsageError(f"{path} exists already. Try --force to replace it, or another place.")
