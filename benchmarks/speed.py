@@ -37,14 +37,15 @@ SCENES = (
 )
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """Seconds and peak resident MB of a command in a process of its own."""
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak resident MB of a command in a process of its own."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError((process.stderr.read() if process.stderr else b"").decode())
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    seconds = time.perf_counter() - start
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def summarize(video: Path, folder: str, *options: str) -> list[str]:
@@ -85,25 +86,25 @@ def main() -> None:
         except ImportError:
             del commands["PySceneDetect detect-adaptive"]
         runs = [{name: measured(c) for name, c in commands.items()} for _ in range(options.runs)]
+    floor = "decode every frame (PyAV, AUTO threads)"
     rows = {
         name: {
             "seconds": statistics.median(run[name][0] for run in runs),
-            "peak_mb": max(run[name][1] for run in runs),
-            "ratio": statistics.median(
-                run[name][0] / run["decode every frame (PyAV, AUTO threads)"][0] for run in runs
-            ),
+            "ratio": statistics.median(run[name][0] / run[floor][0] for run in runs),
+            "cpu_ratio": statistics.median(run[name][1] / run[floor][1] for run in runs),
+            "peak_mb": max(run[name][2] for run in runs),
         }
         for name in commands
     }
     print(
         f"\n{video.name}, {options.runs} runs, {os.cpu_count()} processors, {platform.machine()}\n"
     )
-    print("| what | median s | ratio to decode | x realtime | peak MB |")
-    print("|---|---|---|---|---|")
+    print("| what | median s | ratio to decode | ratio of processor time | x realtime | peak MB |")
+    print("|---|---|---|---|---|---|")
     for name, row in rows.items():
         length = 7200 if name.startswith("long_static") else options.seconds
         print(
-            f"| {name} | {row['seconds']:.1f} | {row['ratio']:.2f} "
+            f"| {name} | {row['seconds']:.1f} | {row['ratio']:.2f} | {row['cpu_ratio']:.2f} "
             f"| {length / row['seconds']:.0f} | {row['peak_mb']:.0f} |"
         )
     if options.json:
