@@ -74,23 +74,23 @@ class Edges:
 
     def log_partition(self) -> Tensor:
         """Logsumexp of each row's logits, (..., n)."""
-        lead, n = self.q.shape[:-1], self.q.shape[-2]
-        q, r = (
-            self._asks().reshape(-1, n, self.q.shape[-1]),
-            self.r.reshape(-1, n, self.r.shape[-1]),
-        )
-        mask = None if self.mask is None else self.mask.reshape(-1, n)
-        if n <= SMALL:
-            return _logits(q, r, mask).logsumexp(-1).view(lead)
-        result: Tensor = _RowLogSumExp.apply(q, r, mask)  # pyright: ignore[reportAssignmentType]
-        return result.view(lead)
+        return self._rows(_RowLogSumExp, lambda logits: logits.logsumexp(-1))
 
     def entropy(self) -> Tensor:
-        """Entropy of each row in nats, (..., n), 0 for padded nodes: H_i of Eq. 12.
+        """Entropy of each row in nats, (..., n), 0 for padded nodes: H_i of Eq. 12."""
+        return self._keep(self._rows(_RowEntropy, _entropy))
 
-        H_i = lse_i - scale q_i . (A r)_i, so that no row is ever written down.
-        """
-        return self._keep(self.log_partition() - (self._asks() * self.aggregate(self.r)).sum(-1))
+    def _rows(
+        self, in_blocks: type[torch.autograd.Function], small: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """A number for each row of the logits, (..., n)."""
+        lead, (n, d) = self.q.shape[:-1], self.q.shape[-2:]
+        q, r = self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d)
+        mask = None if self.mask is None else self.mask.reshape(-1, n)
+        if n <= SMALL:
+            return small(_logits(q, r, mask)).view(lead)
+        result: Tensor = in_blocks.apply(q, r, mask)  # pyright: ignore[reportAssignmentType]
+        return result.view(lead)
 
     def squared_affinity(self) -> Tensor:
         """Mean of (q_i . r_j)^2 over all pairs of real nodes, (...): Eq. 13 by <q^T q, r^T r>."""
@@ -386,6 +386,39 @@ class _RowLogSumExp(torch.autograd.Function):
             for_q[:, rows] = weights @ r
             for_r += weights.transpose(-1, -2) @ q[:, rows]
         return for_q, for_r, None
+
+
+class _RowEntropy(torch.autograd.Function):
+    """Entropy of the rows of softmax(q r^T), in blocks as above.
+
+    With P the softmax and l the logits: H = lse - sum_j P_j l_j, dH/dl_j = -P_j (log P_j + H).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
+        result = q.new_empty(q.shape[:2])
+        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+            result[:, rows] = _entropy(_logits(q[:, rows], r, mask))
+        ctx.save_for_backward(q, r, result)
+        ctx.mask = mask
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        q, r, result = ctx.saved_tensors
+        (gradient,) = gradients
+        for_q, for_r = torch.empty_like(q), torch.zeros_like(r)
+        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+            logs = _logits(q[:, rows], r, ctx.mask).log_softmax(-1)
+            weights = logs.exp() * (logs + result[:, rows, None]) * -gradient[:, rows, None]
+            for_q[:, rows] = weights @ r
+            for_r += weights.transpose(-1, -2) @ q[:, rows]
+        return for_q, for_r, None
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    logs = logits.log_softmax(-1)
+    return -(logs.exp() * logs).sum(-1)
 
 
 def _logits(q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
