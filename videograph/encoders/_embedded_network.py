@@ -6,14 +6,17 @@ convolution, so that no frame's features depend on its batch.
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import interpolate, relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 INPUT_SIDE = 96
 """Frames are squashed to squares of this many pixels."""
 CELL_SIDE = 16
 """Pixels of the input under one cell of the feature map, each way."""
+_BATCH = 16  # frames that pass the network together: enough for speed, little memory
 
 
 class EmbeddedNetwork(nn.Module):
@@ -93,3 +96,30 @@ def folded_state(network: EmbeddedNetwork) -> dict[str, Tensor]:
             fused = fuse_conv_bn_eval(module.conv, module.norm)
             state |= {f"{name}.conv.{k}": v for k, v in fused.state_dict().items()}
     return {k: v.detach().clone() for k, v in state.items()}
+
+
+def load_network(state: dict[str, Tensor]) -> EmbeddedNetwork:
+    """The network of folded weights, in any precision, ready to see."""
+    network = EmbeddedNetwork(folded=True)
+    network.load_state_dict({name: value.float() for name, value in state.items()})
+    # Channels last is what convolutions on a CPU want; the stubs of torch lack this form of `to`.
+    return network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+@torch.inference_mode()
+def maps_of(network: EmbeddedNetwork, images: np.ndarray) -> np.ndarray:
+    """Feature maps of frames of any size, (n, dim, 6, 6) float32.
+
+    Args:
+        network: with folded weights.
+        images: (n, height, width, 3) uint8 RGB.
+    """
+    cells = INPUT_SIDE // CELL_SIDE
+    maps = np.zeros((len(images), network.head.out_channels, cells, cells), np.float32)
+    for start in range(0, len(images), _BATCH):
+        batch = np.array(images[start : start + _BATCH])  # a copy: torch wants it writable
+        pixels = torch.from_numpy(batch).permute(0, 3, 1, 2)
+        square = interpolate(pixels, (INPUT_SIDE, INPUT_SIDE), mode="bilinear", antialias=True)
+        square = square.float().contiguous(memory_format=torch.channels_last)
+        maps[start : start + _BATCH] = network(square).numpy()
+    return maps

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 FRAME_SIDE = 256
 _WEIGHTS = "weights/embedded.safetensors"
-_BATCH = 16  # frames that pass the network together: enough for speed, little memory
 
 
 class EmbeddedEncoder:
@@ -50,8 +50,10 @@ class EmbeddedEncoder:
             raise UsageError(
                 f"images are {images.shape} {images.dtype}. Allowed: (n, height, width, 3) uint8, RGB."
             )
+        from videograph.encoders._embedded_network import maps_of
+
         n, slots = len(images), self.n_objects
-        maps = self._maps(images)
+        maps = maps_of(self._network, images)
         seen = Encoded(
             features=maps.mean((2, 3)),
             object_features=np.zeros((n, slots, self.object_dim), np.float32),
@@ -65,25 +67,6 @@ class EmbeddedEncoder:
             self._fill_objects(seen, step, maps[step], view, before)
             before = view
         return seen
-
-    def _maps(self, images: np.ndarray) -> np.ndarray:
-        """Feature maps, (n, dim, cells, cells) float32."""
-        import torch
-        from torch.nn.functional import interpolate
-
-        from videograph.encoders._embedded_network import CELL_SIDE, INPUT_SIDE
-
-        cells = INPUT_SIDE // CELL_SIDE
-        maps = np.zeros((len(images), self.dim, cells, cells), np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(images), _BATCH):
-                batch = np.array(images[start : start + _BATCH])  # a copy: torch wants it writable
-                pixels = torch.from_numpy(batch).permute(0, 3, 1, 2)
-                side = (INPUT_SIDE, INPUT_SIDE)
-                pixels = interpolate(pixels, side, mode="bilinear", antialias=True).float()
-                pixels = pixels.contiguous(memory_format=torch.channels_last)
-                maps[start : start + _BATCH] = self._network(pixels).numpy()
-        return maps
 
     def _fill_objects(
         self, seen: Encoded, step: int, feature_map: np.ndarray, view: View, before: View | None
@@ -112,29 +95,29 @@ def _box_means(feature_map: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.einsum("dyx,ny,nx->nd", feature_map, rows, columns, optimize=True)
 
 
-def load(n_objects: int = 8) -> EmbeddedEncoder:
-    """The encoder with the weights in the package.
+def load(n_objects: int = 8, weights: str | Path | None = None) -> EmbeddedEncoder:
+    """The encoder with the weights in the package, or with others of the same network.
 
     Args:
         n_objects: object slots per frame.
+        weights: a safetensors file made by recipes/train_embedded.py, such as the one of a fold;
+            the encoder's name changes with them.
 
     Raises:
         UsageError: `n_objects` is below 1.
-        VideographError: the weights are missing from the installation.
+        VideographError: the weights cannot be read.
     """
-    import torch
     from safetensors.torch import load as load_tensors
 
-    from videograph.encoders._embedded_network import EmbeddedNetwork
+    from videograph.encoders._embedded_network import load_network
 
+    source = files("videograph.encoders").joinpath(_WEIGHTS) if weights is None else Path(weights)
     try:
-        data = files("videograph.encoders").joinpath(_WEIGHTS).read_bytes()
-    except FileNotFoundError:
+        data = source.read_bytes()
+    except OSError as error:
         raise VideographError(
-            f"the installation lacks {_WEIGHTS}, the weights of the embedded encoder. Install "
-            'videograph again, or use the encoder "builtin", which has none.'
-        ) from None
-    network = EmbeddedNetwork(folded=True)
-    network.load_state_dict({name: value.float() for name, value in load_tensors(data).items()})
-    network = network.eval().to(memory_format=torch.channels_last)
-    return EmbeddedEncoder(network, f"1-{hashlib.sha256(data).hexdigest()[:8]}", n_objects)
+            f"the weights of the embedded encoder cannot be read ({error}). Install videograph again, "
+            'or use the encoder "builtin", which has none.'
+        ) from error
+    version = f"1-{hashlib.sha256(data).hexdigest()[:8]}"
+    return EmbeddedEncoder(load_network(load_tensors(data)), version, n_objects)
