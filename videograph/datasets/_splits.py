@@ -44,7 +44,9 @@ class Splits:
     folds: tuple[Fold, ...]
     """At least one, each with a test video."""
     warnings: tuple[str, ...] = ()
-    """Sentences for under the table: overlaps, videos never tested, keys that are not there."""
+    """Why means over these folds are less than they seem: overlaps, leaks, videos never tested."""
+    notes: tuple[str, ...] = ()
+    """Which listed videos are not at hand."""
 
     @property
     def tested(self) -> tuple[str, ...]:
@@ -78,7 +80,11 @@ def load_splits(spec: str, keys: Collection[str], dataset: str = "own") -> Split
     kept = tuple(fold for fold in here if fold.test)
     if not kept:
         raise VideographError(f"{file.name} tests none of the videos at hand. Do the keys agree?")
-    return Splits(spec if spec == DISJOINT else file.stem, kept, _warnings(file, folds, kept, keys))
+    listed = {k for fold in folds for part in (fold.train, fold.val, fold.test) for k in part}
+    absent = len(listed - set(keys))
+    note = f"{absent} videos of {file.name} are not at hand: its lists are shorter here"
+    name = spec if spec == DISJOINT else file.stem
+    return Splits(name, kept, _warnings(kept, keys), (note,) if absent else ())
 
 
 def _restricted(fold: Fold, keys: Collection[str]) -> Fold:
@@ -105,15 +111,8 @@ def _fold(file: Path, i: int, row: Any) -> Fold:
     return Fold(*(tuple(str(key).rsplit("/", 1)[-1] for key in part) for part in parts))
 
 
-def _warnings(
-    file: Path, folds: list[Fold], kept: tuple[Fold, ...], keys: Collection[str]
-) -> tuple[str, ...]:
+def _warnings(kept: tuple[Fold, ...], keys: Collection[str]) -> tuple[str, ...]:
     said = []
-    listed = {k for fold in folds for part in (fold.train, fold.val, fold.test) for k in part}
-    if absent := listed - set(keys):
-        said.append(
-            f"{len(absent)} videos of {file.name} are not at hand: its lists are shorter here"
-        )
     times = Counter(key for fold in kept for key in fold.test)
     if many := [key for key, n in times.items() if n > 1]:
         said.append(

@@ -86,7 +86,7 @@ def evaluate(
         rows,
         facts,
         tuple([*warnings, *splits.warnings]),
-        tuple([*dataset.notes, *found]),
+        tuple([*dataset.notes, *splits.notes, *found]),
     )
 
 

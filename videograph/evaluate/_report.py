@@ -33,8 +33,8 @@ KIND_STYLES = {
 
 def figure(value: float, column: Column, *, signed: bool = False) -> str:
     """A figure with the column's decimals."""
-    text = f"{value:{'+' if signed else ''}.{column.digits}f}"
-    return text.replace("-", "−")
+    rounded = round(value, column.digits) + 0.0  # no minus before nought
+    return f"{rounded:{'+' if signed else ''}.{column.digits}f}".replace("-", "−")
 
 
 def _interval(cell: Cell, column: Column) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import h5py
 import numpy as np
@@ -91,7 +92,7 @@ def read_scores(path: str | Path) -> ScoreFile:
             with h5py.File(path, "r") as file:
                 attributes = {str(name): str(value) for name, value in file.attrs.items()}
                 flat = _from_h5(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise VideographError(f"{path} cannot be read as {path.suffix} ({error}).") from error
     if not flat:
         raise VideographError(f"{path} holds no arrays of scores.")
