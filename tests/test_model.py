@@ -18,7 +18,16 @@ from videograph.config import ModelConfig
 from videograph.errors import UsageError
 from videograph.graph import Edges
 from videograph.losses import LossWeights, Target
-from videograph.model import Inputs, Output, VideoGraph, Words, collate, score_video
+from videograph.model import (
+    Inputs,
+    Output,
+    VideoGraph,
+    Words,
+    collate,
+    inputs_from,
+    score_video,
+    words_for,
+)
 from videograph.records import VideoFeatures
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits
@@ -444,6 +453,29 @@ def test_a_models_scores_come_with_its_graph() -> None:
     mixed = score_video(features, model=model(shuffle_frames=True, reconstruct=False), words=words)
     np.testing.assert_allclose(mixed.scores, scores.scores, atol=1e-5)  # equivariant: a control
     assert np.array_equal(mixed.neighbours[:, :1], scores.neighbours[:, :1])
+
+
+def test_a_users_words_stand_in_place_of_the_videos() -> None:
+    rng = np.random.default_rng(0)
+    asked = np.array([False, False, True])
+    words = Words(
+        rng.normal(size=(3, WORD_DIM)).astype(np.float32), rng.random((9, 3)) > 0.5, asked
+    )
+    for language, wanted in (("query", [2]), ("both", [0, 1, 2]), ("shuffled", [0, 1, 2])):
+        chosen = words_for(language, words)
+        assert chosen is not None and chosen.mask is not None and words.mask is not None
+        assert np.array_equal(chosen.features, words.features[wanted])
+        assert np.array_equal(chosen.mask, words.mask[:, wanted])
+    assert words_for("none", words) is None
+    own = replace(words, is_query=None)
+    assert words_for("query", own) is own
+
+
+def test_arrays_that_may_not_be_written_are_read() -> None:
+    rows = scenes(20).astype(np.float32)
+    rows.flags.writeable = False
+    features = replace(seen(rows), features=rows)
+    assert inputs_from(features).features.shape == (1, 20, DIM)
 
 
 def test_training_mode_of_a_model_survives_scoring() -> None:

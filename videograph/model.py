@@ -467,17 +467,33 @@ def inputs_from(features: VideoFeatures, words: Words | None = None) -> Inputs:
         said = words.features
         usable = np.ones(len(said), bool) if words.mask is None else words.mask
     return Inputs(
-        features=torch.as_tensor(features.features, dtype=torch.float32)[None],
+        features=_tensor(features.features, np.float32),
         frame_mask=torch.ones(1, features.n_steps, dtype=torch.bool),
-        object_features=_tensor(features.object_features, torch.float32),
-        object_mask=_tensor(features.object_mask, torch.bool),
-        word_features=_tensor(said, torch.float32),
-        word_mask=_tensor(usable, torch.bool),
+        object_features=_maybe(features.object_features, np.float32),
+        object_mask=_maybe(features.object_mask, np.bool_),
+        word_features=_maybe(said, np.float32),
+        word_mask=_maybe(usable, np.bool_),
     )
 
 
-def _tensor(array: np.ndarray | None, kind: torch.dtype) -> Tensor | None:
-    return None if array is None else torch.as_tensor(array, dtype=kind)[None]
+def _tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:
+    return torch.from_numpy(np.require(array, kind, ["C", "W"]))[None]
+
+
+def _maybe(array: np.ndarray | None, kind: type[np.generic]) -> Tensor | None:
+    return None if array is None else _tensor(array, kind)
+
+
+def words_for(language: str, words: Words | None) -> Words | None:
+    """The words that a model of that `ModelConfig.language` is to read: "query" takes a user's words in
+    place of the video's own, where there are any. Whose words they are ("shuffled") is the caller's."""
+    if words is None or language == "none" or not len(words.features):
+        return None
+    asked = words.is_query
+    if language != "query" or asked is None or not asked.any():
+        return words
+    mask = None if words.mask is None else words.mask[..., asked]
+    return replace(words, features=words.features[asked], mask=mask, is_query=asked[asked])
 
 
 def collate(videos: Sequence[Inputs]) -> Inputs:
@@ -551,17 +567,17 @@ def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Sco
     order = torch.arange(inputs.features.shape[1])
     if config.shuffle_frames:
         inputs, order = inputs.shuffled(seed)
-    output = model.eval()(inputs)
+    output = model.eval()(inputs.to(model.classify.weight.device))
     model.train(was_training)
     back = order.argsort()
     columns, weights = _strongest(output.temporal, len(order), top_k)
     columns = torch.where(columns >= 0, order[columns], -1)
     pooled = output.object_weights
     return Scores(
-        scores=output.scores[0, back].numpy(),
+        scores=output.scores.cpu()[0, back].numpy(),
         neighbours=columns[back].numpy(),
         neighbour_weights=weights[back].numpy(),
-        object_weights=None if pooled is None else pooled[0, back].numpy(),
+        object_weights=None if pooled is None else pooled.cpu()[0, back].numpy(),
         form=model.origin.name or "model",
         active=_active(model, inputs),
     )
@@ -571,7 +587,7 @@ def _strongest(temporal: Sequence[Edges | SparseEdges], n: int, k: int) -> tuple
     if not temporal:
         return torch.full((n, k), -1), torch.zeros(n, k)
     top = temporal[-1].top(k)
-    return top.columns[0], top.weights[0]
+    return top.columns[0].cpu(), top.weights[0].cpu()
 
 
 def _any(mask: Tensor | None) -> bool:
