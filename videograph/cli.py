@@ -199,6 +199,43 @@ def evaluate(
         benchmark.write_table(table, path, force=force)
 
 
+@app.command()
+def train(
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG.toml KEY=VALUE",
+            help="Settings: a TOML file, and single ones that win over it, as in epochs=50 "
+            "model.width=64.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run. [default: that of the file, or run]")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Train a model on videos with labels, or without: settings, curves and model go to runs/NAME.
+
+    The videos are an h5 in the field's layout (dataset=FILE.h5); `videograph dataset build` makes one
+    of videos of your own.
+    """
+    from videograph.train import read_arguments, train
+
+    given, stem = read_arguments(settings or [])
+    with progress_hook(err) as hook:
+        run = train(given, runs / (name or stem or "run"), force=force, resume=resume, hook=hook)
+    for sentence in run.notes:
+        err.print(sentence, markup=False, style="yellow")
+    agreement = "" if run.tau is None else f", tau {run.tau:.3f} on the validation videos"
+    out.print(f"epoch {run.epoch} of {run.n_epochs}{agreement}", markup=False)
+    out.print(f"{'model':>10}  {run.model}", markup=False)
+    out.print(f"{'curves':>10}  {run.folder / 'losses.png'}", markup=False)
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,

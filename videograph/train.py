@@ -62,6 +62,22 @@ Settings = Mapping[str, Mapping[str, Any]]
 """What `config.read_settings` gives for `learn.TABLES`."""
 
 
+def read_arguments(arguments: Sequence[str]) -> tuple[Settings, str]:
+    """Settings from "CONFIG.toml" and "key=value", in any order, and the file's name without suffix.
+
+    Raises:
+        UsageError: more than one file, an unknown name, or a value of another type.
+    """
+    files = [Path(text) for text in arguments if "=" not in text]
+    if len(files) > 1:
+        raise UsageError(
+            f"{len(files)} settings files: {', '.join(map(str, files))}. Allowed: one."
+        )
+    overrides = [text for text in arguments if "=" in text]
+    settings = read_settings(files[0] if files else None, overrides, TABLES)
+    return settings, files[0].stem if files else ""
+
+
 def train(
     settings: Settings | Sequence[str],
     folder: str | Path,
