@@ -19,6 +19,7 @@ from rich.console import Console
 
 import videograph
 from videograph.cli import main
+from videograph.errors import UsageError
 from videograph.exporters import available_exporters, load_exporter
 from videograph.progress import progress_hook
 from videograph.sample import draw_sample
@@ -300,3 +301,23 @@ def test_the_hook_sees_every_stage_and_cancels(sample: Path) -> None:
 
     with pytest.raises(InterruptedError, match="read"):
         videograph.summarize(sample, hook=cancel)
+
+
+def test_make_demos_program(sample: Path, tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "videograph.demo", "--video", str(sample), "--out", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    storyboard, skim = (line.split(maxsplit=1)[1] for line in shown.stdout.splitlines()[-2:])
+    assert Path(storyboard.removeprefix("file://").replace("%20", " ")).is_file()
+    assert Path(skim).is_file()
+
+
+def test_the_front_door_in_python(sample: Path, tmp_path: Path) -> None:
+    summary = videograph.summarize(sample, budget="3s", speed="exact")
+    assert isinstance(summary, videograph.Summary)
+    assert 0 < summary.summary_seconds <= 3
+    videograph.export(summary, tmp_path / "mine.json")
+    assert (tmp_path / "mine.json").stat().st_size > 0
+    with pytest.raises(UsageError, match="Allowed suffixes"):
+        videograph.export(summary, tmp_path / "mine.gif")

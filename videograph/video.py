@@ -29,11 +29,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from videograph.config import SPEEDS
 from videograph.errors import UsageError, VideographError
 from videograph.records import Clock, ReadReport, VideoInfo
 
-SPEEDS = ("balanced", "fast", "exact")
-"""How a `Reader` may sample."""
 SAMPLING = {"NONE": "exact frames", "NONREF": "nearest reference frames", "NONKEY": "key frames"}
 """What is told of each of FFmpeg's words for the frames that a decoder may skip."""
 TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd", "ttml")
