@@ -430,6 +430,26 @@ def test_user_reduce_differs():
     assert (cells["f_max"].mean, cells["f_mean"].mean) == (1.0, 0.5)
 
 
+def test_videos_without_annotations_have_coverage_and_redundancy():
+    """Two kinds of shots; scores that choose one of each cover the video, of one kind half of it."""
+    shots = Shots(np.array([[0, 30], [30, 100], [100, 130], [130, 200], [200, 400]]))
+    kinds = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
+    picks = np.arange(0, 400, 10)
+    features = np.repeat(kinds, [3, 7, 3, 7, 20], axis=0).astype(np.float32)
+    video = BenchmarkVideo("a", 400, picks, shots=shots, features=features)
+    dataset = Dataset("own", Path("x.h5"), {"a": video})
+    both, one = np.zeros(40), np.zeros(40)
+    both[[*range(3), *range(10, 13)]] = 1
+    one[:3] = 1
+    files = [score_file({"a": both}, "both"), score_file({"a": one}, "one")]
+    table = evaluate(dataset, files, config=replace(QUICK, splits="all"))
+    assert [c.key for c in table.columns] == ["coverage", "redundancy"]
+    assert table.row("both").cells["coverage"].mean == pytest.approx(1)
+    assert table.row("both").cells["redundancy"].mean == pytest.approx(0)
+    assert table.row("one").cells["coverage"].mean == pytest.approx(100 / 400)
+    assert "no labels" in benchmark.FORMS[".md"](table)
+
+
 def test_many_knapsacks_equal_single_ones():
     for seed in range(100):
         rng = np.random.default_rng(seed)

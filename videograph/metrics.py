@@ -181,8 +181,10 @@ class _Levels:
 
 def _concordant_minus_discordant(table: np.ndarray) -> np.ndarray:
     """Counted from tables of (n_references, n_levels, n_values), (n_references,) float64."""
-    smaller = np.cumsum(table, axis=2) - table  # items with a smaller prediction, by level
-    lower = np.cumsum(smaller, axis=1)  # ... and a level up to this one
+    n = int(table[0].sum())
+    table = table.astype(np.int32 if n < 30_000 else np.int64)  # sums stay below n^2
+    smaller = np.cumsum(table, axis=2, dtype=table.dtype) - table  # smaller predictions, by level
+    lower = np.cumsum(smaller, axis=1, dtype=table.dtype)  # ... and a level up to this one
     difference = 2 * lower - smaller - lower[:, -1:]  # those below minus those above
     return np.einsum("rlv,rlv->r", table, difference).astype(np.float64)
 

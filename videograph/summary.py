@@ -116,33 +116,32 @@ def _seconds(text: str) -> Fraction:
 def spread_scores(
     scores: np.ndarray, picks: np.ndarray, n_frames: int, how: str = "hold"
 ) -> np.ndarray:
-    """Scores of all frames, (n_frames,) float64, from those at the picks.
+    """Scores of all frames, (n_frames,) float64, from those at the picks; or rows of such.
 
     Args:
-        scores: (n_steps,).
+        scores: (n_steps,), or (n_rows, n_steps).
         picks: frame index of each step, (n_steps,), increasing.
         n_frames: frames of the video.
         how: see `Protocol.spread`.
     """
     last = n_frames if how == "hold" else n_frames - 1
     edges = np.append(np.minimum(picks, last), last)
-    frame_scores = np.zeros(n_frames)
-    frame_scores[edges[0] : last] = np.repeat(np.asarray(scores, np.float64), np.diff(edges))
+    scores = np.asarray(scores, np.float64)
+    frame_scores = np.zeros((*scores.shape[:-1], n_frames))
+    frame_scores[..., edges[0] : last] = np.repeat(scores, np.diff(edges), axis=-1)
     return frame_scores
 
 
 def score_shots(frame_scores: np.ndarray, shots: Shots, how: str = "mean_inclusive") -> np.ndarray:
-    """Score of each shot, (n_shots,) float64; `how`: see `Protocol.shot_score`.
+    """Score of each shot, (n_shots,) float64, or rows of such; `how`: see `Protocol.shot_score`.
 
     A shot of one frame scores 0 with "mean_drop_last", as an empty slice has nothing to say.
     """
     dropped = 1 if how == "mean_drop_last" else 0
-    mean = np.array(
-        [
-            frame_scores[start : end - dropped].mean() if end - dropped > start else 0.0
-            for start, end in shots.bounds
-        ]
-    )
+    mean = np.zeros((*frame_scores.shape[:-1], shots.n_shots))
+    for i, (start, end) in enumerate(shots.bounds):
+        if end - dropped > start:
+            mean[..., i] = frame_scores[..., start : end - dropped].mean(axis=-1)
     return np.floor(1000 * mean) if how == "int1000" else mean
 
 
@@ -311,16 +310,8 @@ def select_many(
         share: share of the frames that may be chosen.
         protocol: how scores become a summary.
     """
-    values = np.stack(
-        [
-            score_shots(
-                spread_scores(row, picks, shots.n_frames, protocol.spread),
-                shots,
-                protocol.shot_score,
-            )
-            for row in scores
-        ]
-    )
+    frame_scores = spread_scores(scores, picks, shots.n_frames, protocol.spread)
+    values = score_shots(frame_scores, shots, protocol.shot_score)
     capacity = frame_capacity(shots, share, protocol.capacity)
     return knapsack_many(values, shots.lengths, capacity)
 

@@ -168,7 +168,8 @@ def _scored(
     dataset: Dataset, keys: Sequence[str], model: str, config: EvaluateConfig
 ) -> tuple[dict[str, np.ndarray], str]:
     """Scores by key, and the videos of this data set that the model learned from."""
-    from videograph.model import VideoGraph, score_video  # torch only where a model is asked
+    from videograph.model import VideoGraph  # torch only where a model is asked
+    from videograph.scoring import score_video
 
     loaded, learned = None, ()
     if model != "training-free":

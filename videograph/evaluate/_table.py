@@ -13,10 +13,12 @@ from videograph.datasets._splits import Splits
 from videograph.metrics import (
     MODES,
     bootstrap_interval,
+    coverage,
     f_scores,
     human_correlation,
     human_f,
     rank_correlation,
+    redundancy,
 )
 from videograph.summary import Protocol, select_many
 
@@ -49,6 +51,19 @@ F_COLUMNS = {
     "mean": Column("f_mean", "F, mean user", "F of the summary, mean over users"),
     "max": Column("f_max", "F, best user", "F of the summary, best user"),
 }
+
+
+UNLABELLED = [
+    Column(
+        "coverage",
+        "coverage, no labels",
+        "cosine of each shot to the nearest chosen one, by length",
+    ),
+    Column(
+        "redundancy", "redundancy, no labels", "mean cosine between chosen shots: less is better"
+    ),
+]
+"""For videos that nobody annotated: how well the chosen shots stand for all, and how alike they are."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +164,12 @@ class Judge:
             found += correlation_columns("mode2")
         if self.masks is not None and self.video.shots is not None:
             found += [*correlation_columns(self.mask_mode), *F_COLUMNS.values()]
-        return found
+        return found or (UNLABELLED if self._can_cover else [])
+
+    @property
+    def _can_cover(self) -> bool:
+        video = self.video
+        return self.at_picks is None and video.features is not None and video.shots is not None
 
     def measure(self, scores: np.ndarray) -> Values:
         """All figures of some predictions, (n_runs, n_steps)."""
@@ -160,23 +180,47 @@ class Judge:
             values |= self._correlated(scores, users, mode)
         if self.masks is not None and self.video.shots is not None:
             values |= self.measure_summaries(self.summaries(scores))
+        elif self._can_cover:
+            values |= self._covered(self.chosen(scores))
         return values
 
-    def summaries(self, scores: np.ndarray) -> np.ndarray:
-        """The summaries that predictions make, (n_runs, n_frames) bool.
+    def _covered(self, chosen: np.ndarray) -> Values:
+        """Coverage and redundancy of chosen shots, (n_runs, n_shots) bool."""
+        assert self.video.shots is not None and self.video.features is not None
+        bounds, lengths = self.video.shots.bounds, self.video.shots.lengths
+        last = np.searchsorted(self.video.picks, bounds[:, 1])
+        first = np.searchsorted(self.video.picks, bounds[:, 0])
+        first = np.maximum(np.minimum(first, last - 1), 0)  # no pick inside: the one before it
+        spans = zip(first, np.maximum(last, 1), strict=True)
+        shots = np.stack([self.video.features[a:b].mean(axis=0) for a, b in spans])
+        rows = [np.flatnonzero(row) for row in chosen]
+        covered = [coverage(shots, lengths, row) if len(row) else 0.0 for row in rows]
+        return {
+            "coverage": np.array(covered),
+            "redundancy": np.array([redundancy(shots, row) for row in rows]),
+        }
+
+    def chosen(self, scores: np.ndarray) -> np.ndarray:
+        """The shots that predictions choose, (n_runs, n_shots) bool.
 
         The knapsack reads values from 0 up: scores outside [0, 1] are brought there by their smallest
         and largest, which leaves every ranking as it was.
         """
         assert self.video.shots is not None
-        shots = self.video.shots
         low, high = scores.min(axis=1, keepdims=True), scores.max(axis=1, keepdims=True)
         outside = (low < 0) | (high > 1)
         scaled = (scores - low) / np.where(high > low, high - low, 1.0)
+        if outside.any():
+            self._note(
+                f"{self.video.key}: scores outside [0, 1] were scaled to it before the knapsack"
+            )
         rows = np.where(outside, scaled, scores)
-        picks, protocol = self.video.picks, self.protocol
-        chosen = select_many(rows, picks, shots, protocol=protocol)
-        return np.repeat(chosen, shots.lengths, axis=1)
+        return select_many(rows, self.video.picks, self.video.shots, protocol=self.protocol)
+
+    def summaries(self, scores: np.ndarray) -> np.ndarray:
+        """The summaries that predictions make, (n_runs, n_frames) bool."""
+        assert self.video.shots is not None
+        return np.repeat(self.chosen(scores), self.video.shots.lengths, axis=1)
 
     def measure_summaries(self, masks: np.ndarray) -> Values:
         """Figures of summaries frame by frame, (n_runs, n_frames) bool."""
