@@ -22,7 +22,7 @@ from scipy.ndimage import uniform_filter1d
 from videograph.encoders import load_encoder
 from videograph.features import extract
 from videograph.metrics import bootstrap_interval, rank_correlation
-from videograph.model import score_video
+from videograph.scoring import score_video
 
 HALF_FRAME = 1 / 6
 

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from videograph.checkpoint import Origin
 from videograph.config import ModelConfig
 from videograph.errors import UsageError, VideographError
-from videograph.model import VideoGraph, score_video
+from videograph.model import VideoGraph
 from videograph.records import VideoFeatures
+from videograph.scoring import score_video
 
 CONFIG = ModelConfig(feature_dim=6, object_dim=4, word_dim=3, width=8, n_recursions=2)
 ORIGIN = Origin(

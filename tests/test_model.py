@@ -25,10 +25,10 @@ from videograph.model import (
     Words,
     collate,
     inputs_from,
-    score_video,
     words_for,
 )
 from videograph.records import VideoFeatures
+from videograph.scoring import score_video
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits
 

@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,20 +27,12 @@ from videograph.graph import (
     sparse_edges,
     unit,
 )
-from videograph.records import Scores, VideoFeatures
+from videograph.records import VideoFeatures
 
 Step = TypeVar("Step", bound=nn.Module)
 
 STEPS_AT_A_TIME = 2_048
 """Steps whose objects are held at once when no gradient is wanted."""
-TRAINING_FREE_SCALE = 1.0
-"""Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
-OBJECT_SHARE, WORD_SHARE = 0.5, 0.3
-"""Length of the object and the word part of a training-free node, beside a frame part of about 1."""
-SMOOTHED_STEPS = 17
-"""Steps over which training-free scores are smoothed: people rate seconds, not frames."""
-N_PRINCIPAL = 96
-"""Directions kept of the features where nothing is learned."""
 
 
 @dataclass(frozen=True)
@@ -532,206 +523,3 @@ def _stacked(values: list[Tensor | None]) -> Tensor | None:
         ]
         rows.append(F.pad(value, pad))
     return torch.cat(rows)
-
-
-def score_video(
-    features: VideoFeatures,
-    *,
-    model: VideoGraph | None = None,
-    words: Words | None = None,
-    seed: int = 0,
-    top_k: int = 10,
-) -> Scores:
-    """Key-frame score of every step, with the graph behind it.
-
-    Args:
-        features: what the encoder saw.
-        model: trained weights; None scores by the same recursive graph without any (training-free).
-        words: what is said of the video, or asked of it.
-        seed: shuffles steps where the model is configured so; nothing else is random.
-        top_k: strongest edges kept for each step.
-
-    Raises:
-        UsageError: the features are not those that the model reads.
-    """
-    inputs = inputs_from(features, words)
-    if model is None:
-        return _score_training_free(inputs, words, top_k)
-    model.origin.admit(features.encoder)
-    return _score_with(model, inputs, seed, top_k)
-
-
-@torch.inference_mode()
-def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Scores:
-    was_training, config = model.training, model.config
-    order = torch.arange(inputs.features.shape[1])
-    if config.shuffle_frames:
-        inputs, order = inputs.shuffled(seed)
-    output = model.eval()(inputs.to(model.classify.weight.device))
-    model.train(was_training)
-    back = order.argsort()
-    columns, weights = _strongest(output.temporal, len(order), top_k)
-    columns = torch.where(columns >= 0, order[columns], -1)
-    pooled = output.object_weights
-    return Scores(
-        scores=output.scores.cpu()[0, back].numpy(),
-        neighbours=columns[back].numpy(),
-        neighbour_weights=weights[back].numpy(),
-        object_weights=None if pooled is None else pooled.cpu()[0, back].numpy(),
-        form=model.origin.name or "model",
-        active=_active(model, inputs),
-    )
-
-
-def _strongest(temporal: Sequence[Edges | SparseEdges], n: int, k: int) -> tuple[Tensor, Tensor]:
-    if not temporal:
-        return torch.full((n, k), -1), torch.zeros(n, k)
-    top = temporal[-1].top(k)
-    return top.columns[0].cpu(), top.weights[0].cpu()
-
-
-def _any(mask: Tensor | None) -> bool:
-    return mask is not None and bool(mask.any())
-
-
-def _active(model: VideoGraph, inputs: Inputs) -> dict[str, object]:
-    config = model.config
-    return {
-        "objects": config.has_objects and _any(inputs.object_mask),
-        "words": config.has_language and _any(inputs.word_mask),
-        "n_recursions": config.n_recursions,
-        "temporal_edges": "sparse" if model.is_sparse(inputs.features.shape[1]) else "full",
-        "time_encoding": config.time_encoding,
-    }
-
-
-@torch.inference_mode()
-def _score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Scores:
-    """The recursive graph with orthogonal maps in the place of learned ones.
-
-    A step counts by what its neighbours in the graph do not tell of it (summed over the recursions),
-    and by how much the picture changes around it: both as ranks, smoothed over some seconds.
-    Figures and the variants tried: docs/results.md.
-    """
-    features = inputs.features[0]
-    frames = _principal(_centred(features))  # f, (T, d)
-    pooled, weights = _training_free_objects(inputs)  # g^1..g^K
-    said = WORD_SHARE * _said(inputs, words)
-    z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
-    for g in pooled:
-        y = unit(torch.cat([z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said], -1))  # Eq. 7
-        edges = _training_free_edges(y)  # Eq. 8
-        heard = edges.aggregate(y[None])[0]
-        surprise = surprise + (y - heard).norm(dim=-1)
-        z = unit(y + heard)  # Eq. 9
-    change = F.pad((features[1:] - features[:-1]).norm(dim=-1), (1, 0))
-    scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
-    relevance = _relevance(frames.shape[0], inputs, words)
-    if relevance is not None:
-        scores = (scores + _ranks(_smooth(relevance))) / 2
-    top = edges.top(top_k)
-    return Scores(
-        scores=scores.float().numpy(),
-        neighbours=top.columns[0].numpy(),
-        neighbour_weights=top.weights[0].numpy(),
-        object_weights=None if weights is None else weights.numpy(),
-        form="training-free",
-        active={
-            "objects": _any(inputs.object_mask),
-            "words": bool(said.any()),
-            "query": relevance is not None,
-            "n_recursions": len(pooled),
-            "temporal_edges": "sparse" if isinstance(edges, SparseEdges) else "full",
-            "time_encoding": "none",
-        },
-    )
-
-
-def _training_free_edges(nodes: Tensor) -> Edges | SparseEdges:
-    config, y, scale = ModelConfig(1), nodes[None], nodes.new_tensor(TRAINING_FREE_SCALE)
-    if len(nodes) <= config.full_steps:
-        return Edges(y, y, scale)
-    return sparse_edges(y, y, scale, None, window=config.window, n_landmarks=config.n_landmarks)
-
-
-def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]:
-    """g^1..g^K: objects after each spatial graph, pooled with most weight on what the video seldom shows."""
-    n_recursions = ModelConfig.n_recursions
-    if inputs.object_features is None or inputs.object_mask is None:
-        nothing = inputs.features.new_zeros(inputs.features.shape[1], 0)
-        return [nothing] * n_recursions, None
-    mask = inputs.object_mask[0]
-    objects = _principal(_centred(inputs.object_features[0][mask]))
-    real = objects.new_zeros(*mask.shape, objects.shape[-1])
-    real[mask] = objects
-    pooled, weights = [], None
-    for _ in range(n_recursions):
-        edges = Edges(real, real, real.new_tensor(10.0), mask)  # Eq. 4
-        real = unit(real + edges.aggregate(real))  # Eq. 5
-        usual = real.sum((0, 1)) / mask.sum().clamp(min=1)
-        weights = masked_softmax(5 * (real - usual).norm(dim=-1), mask)
-        pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
-    return pooled, weights
-
-
-def _said(inputs: Inputs, words: Words | None) -> Tensor:
-    """What is said at each step: mean of the timed words, against their mean over the video, (T, d)."""
-    mask = inputs.word_mask
-    if words is None or inputs.word_features is None or mask is None or mask.ndim == 2:
-        return inputs.features.new_zeros(inputs.features.shape[1], 0)
-    heard = mask[0].float() @ unit(inputs.word_features[0])  # (T, d)
-    heard = heard / mask[0].sum(-1, keepdim=True).clamp(min=1)
-    silent = ~mask[0].any(-1, keepdim=True)
-    return _principal(_centred(heard).masked_fill(silent, 0.0))
-
-
-def _relevance(n_steps: int, inputs: Inputs, words: Words | None) -> Tensor | None:
-    """How near each step is to the user's words, (T,): by what is said there, or by the picture."""
-    if words is None or words.is_query is None or not words.is_query.any():
-        return None
-    assert inputs.word_features is not None and inputs.word_mask is not None
-    asked = torch.as_tensor(words.is_query)
-    told = unit(inputs.word_features[0])
-    near = told @ unit(told[asked].mean(0))  # (M,)
-    if words.shares_space:
-        return unit(inputs.features[0]) @ unit(told[asked].mean(0))
-    mask = inputs.word_mask[0].expand(n_steps, -1) & ~asked
-    if inputs.word_mask.ndim == 2 or not mask.any():
-        return None
-    return near.expand(n_steps, -1).masked_fill(~mask, -1.0).amax(-1)
-
-
-def _centred(rows: Tensor) -> Tensor:
-    """Rows less their mean, of length 1; rows that are the mean but for rounding are 0."""
-    if not len(rows):
-        return rows
-    centred = rows - rows.mean(0)
-    length = rows.norm(dim=-1, keepdim=True)
-    return unit(centred) * (centred.norm(dim=-1, keepdim=True) > 1e-4 * length)
-
-
-def _principal(rows: Tensor) -> Tensor:
-    """Rows in the few directions in which they differ most (Halko, Martinsson, Tropp 2011): an
-    orthogonal map to a common width, by a seeded range finder on at most 8,192 of them."""
-    n, width = rows.shape
-    if not n or width <= N_PRINCIPAL:
-        return rows
-    some = rows[:: -(-n // 8_192)]
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(width, N_PRINCIPAL, generator=generator)
-    for _ in range(3):
-        probe = torch.linalg.qr(some.T @ (some @ probe)).Q
-    return rows @ probe
-
-
-def _smooth(x: Tensor) -> Tensor:
-    """Means over `SMOOTHED_STEPS`, in a short video over an eighth of it."""
-    half = min(SMOOTHED_STEPS // 2, len(x) // 16)
-    return F.avg_pool1d(x[None], 2 * half + 1, 1, half, count_include_pad=False)[0]
-
-
-def _ranks(x: Tensor) -> Tensor:
-    """Ranks from 0 to 1, ties shared; all 0.5 where all are alike (to rounding)."""
-    if len(x) < 2 or float(x.max() - x.min()) <= 1e-5 * float(x.abs().max()):
-        return torch.full_like(x, 0.5)
-    return torch.as_tensor((rankdata(x.numpy()) - 1) / (len(x) - 1))

@@ -61,7 +61,7 @@ def summarize(
     shots = find_shots(features)
     hook("shots", shots.n_shots, shots.n_shots, shots)
 
-    from videograph.model import score_video  # torch: not before a frame was read
+    from videograph.scoring import score_video  # torch: not before a frame was read
 
     scores = score_video(features, seed=seed)
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))

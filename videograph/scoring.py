@@ -1,0 +1,84 @@
+"""Scores of one video: by a trained model, or by the same recursive graph without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from videograph.graph import Edges, SparseEdges
+from videograph.model import Inputs, VideoGraph, Words, inputs_from
+from videograph.records import Scores, VideoFeatures
+from videograph.training_free import score_training_free
+
+
+def score_video(
+    features: VideoFeatures,
+    *,
+    model: VideoGraph | None = None,
+    words: Words | None = None,
+    seed: int = 0,
+    top_k: int = 10,
+) -> Scores:
+    """Key-frame score of every step, with the graph behind it.
+
+    Args:
+        features: what the encoder saw.
+        model: trained weights; None scores by the same recursive graph without any (training-free).
+        words: what is said of the video, or asked of it.
+        seed: shuffles steps where the model is configured so; nothing else is random.
+        top_k: strongest edges kept for each step.
+
+    Raises:
+        UsageError: the features are not those that the model reads.
+    """
+    inputs = inputs_from(features, words)
+    if model is None:
+        return score_training_free(inputs, words, top_k)
+    model.origin.admit(features.encoder)
+    return _score_with(model, inputs, seed, top_k)
+
+
+@torch.inference_mode()
+def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Scores:
+    was_training, config = model.training, model.config
+    order = torch.arange(inputs.features.shape[1])
+    if config.shuffle_frames:
+        inputs, order = inputs.shuffled(seed)
+    output = model.eval()(inputs.to(model.classify.weight.device))
+    model.train(was_training)
+    back = order.argsort()
+    columns, weights = _strongest(output.temporal, len(order), top_k)
+    columns = torch.where(columns >= 0, order[columns], -1)
+    pooled = output.object_weights
+    return Scores(
+        scores=output.scores.cpu()[0, back].numpy(),
+        neighbours=columns[back].numpy(),
+        neighbour_weights=weights[back].numpy(),
+        object_weights=None if pooled is None else pooled.cpu()[0, back].numpy(),
+        form=model.origin.name or "model",
+        active=_active(model, inputs),
+    )
+
+
+def _strongest(temporal: Sequence[Edges | SparseEdges], n: int, k: int) -> tuple[Tensor, Tensor]:
+    if not temporal:
+        return torch.full((n, k), -1), torch.zeros(n, k)
+    top = temporal[-1].top(k)
+    return top.columns[0].cpu(), top.weights[0].cpu()
+
+
+def _any(mask: Tensor | None) -> bool:
+    return mask is not None and bool(mask.any())
+
+
+def _active(model: VideoGraph, inputs: Inputs) -> dict[str, object]:
+    config = model.config
+    return {
+        "objects": config.has_objects and _any(inputs.object_mask),
+        "words": config.has_language and _any(inputs.word_mask),
+        "n_recursions": config.n_recursions,
+        "temporal_edges": "sparse" if model.is_sparse(inputs.features.shape[1]) else "full",
+        "time_encoding": config.time_encoding,
+    }

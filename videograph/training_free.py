@@ -1,0 +1,180 @@
+"""VideoGraph without training: the recursive graph with orthogonal maps in the place of learned ones.
+
+Equation numbers are those of docs/method.md. Letters: T steps, N objects, M words, d directions.
+"""
+
+from __future__ import annotations
+
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional as F
+
+from videograph.config import ModelConfig
+from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
+from videograph.model import STEPS_AT_A_TIME, Inputs, Words
+from videograph.records import Scores
+
+TRAINING_FREE_SCALE = 1.0
+"""Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
+OBJECT_SHARE, WORD_SHARE = 0.5, 0.3
+"""Length of the object and the word part of a training-free node, beside a frame part of about 1."""
+SMOOTHED_STEPS = 17
+"""Steps over which training-free scores are smoothed: people rate seconds, not frames."""
+N_PRINCIPAL = 96
+"""Directions kept of the features where nothing is learned."""
+N_SAMPLED = 8_192
+"""Rows from which these directions are found."""
+
+
+@torch.inference_mode()
+def score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Scores:
+    """The recursive graph with orthogonal maps in the place of learned ones.
+
+    A step counts by what its neighbours in the graph do not tell of it (summed over the recursions),
+    and by how much the picture changes around it: both as ranks, smoothed over some seconds.
+    Figures and the variants tried: docs/results.md.
+    """
+    features = inputs.features[0]
+    frames = _principal(_centred(features))  # f, (T, d)
+    pooled, weights = _training_free_objects(inputs)  # g^1..g^K
+    said = WORD_SHARE * _said(inputs, words)
+    z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
+    for g in pooled:
+        y = unit(torch.cat([z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said], -1))  # Eq. 7
+        edges = _training_free_edges(y)  # Eq. 8
+        heard = edges.aggregate(y[None])[0]
+        surprise = surprise + (y - heard).norm(dim=-1)
+        z = unit(y + heard)  # Eq. 9
+    change = F.pad((features[1:] - features[:-1]).norm(dim=-1), (1, 0))
+    scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
+    relevance = _relevance(frames.shape[0], inputs, words)
+    if relevance is not None:
+        scores = (scores + _ranks(_smooth(relevance))) / 2
+    top = edges.top(top_k)
+    return Scores(
+        scores=scores.float().numpy(),
+        neighbours=top.columns[0].numpy(),
+        neighbour_weights=top.weights[0].numpy(),
+        object_weights=None if weights is None else weights.numpy(),
+        form="training-free",
+        active={
+            "objects": inputs.object_mask is not None and bool(inputs.object_mask.any()),
+            "words": bool(said.any()),
+            "query": relevance is not None,
+            "n_recursions": len(pooled),
+            "temporal_edges": "sparse" if isinstance(edges, SparseEdges) else "full",
+            "time_encoding": "none",
+        },
+    )
+
+
+def _training_free_edges(nodes: Tensor) -> Edges | SparseEdges:
+    config, y, scale = ModelConfig(1), nodes[None], nodes.new_tensor(TRAINING_FREE_SCALE)
+    if len(nodes) <= config.full_steps:
+        return Edges(y, y, scale)
+    return sparse_edges(y, y, scale, None, window=config.window, n_landmarks=config.n_landmarks)
+
+
+def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]:
+    """g^1..g^K: objects after each spatial graph, pooled with most weight on what the video seldom shows."""
+    n_recursions = ModelConfig.n_recursions
+    if inputs.object_features is None or inputs.object_mask is None:
+        nothing = inputs.features.new_zeros(inputs.features.shape[1], 0)
+        return [nothing] * n_recursions, None
+    mask = inputs.object_mask[0]
+    real = _principal_objects(inputs.object_features[0], mask)
+    pooled, weights = [], None
+    for _ in range(n_recursions):
+        for at in _chunks(len(real)):
+            edges = Edges(real[at], real[at], real.new_tensor(10.0), mask[at])  # Eq. 4
+            real[at] = unit(real[at] + edges.aggregate(real[at]))  # Eq. 5
+        usual = real.sum((0, 1)) / mask.sum().clamp(min=1)
+        unusual = torch.cat([(real[at] - usual).norm(dim=-1) for at in _chunks(len(real))])
+        weights = masked_softmax(5 * unusual, mask)
+        pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
+    return pooled, weights
+
+
+def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
+    """As `_principal(_centred(...))` of all real objects, a chunk of steps at a time, (T, N, d)."""
+    mean = features.sum((0, 1)) / mask.sum().clamp(min=1)  # masked slots hold 0
+    stride = -(-len(features) // (N_SAMPLED // max(1, mask.shape[1])))
+    probe = _directions(_centred(features[::stride][mask[::stride]], mean))
+    real = features.new_zeros(*mask.shape, features.shape[-1] if probe is None else N_PRINCIPAL)
+    for at in _chunks(len(features)):
+        rows = _centred(features[at][mask[at]], mean)
+        real[at][mask[at]] = rows if probe is None else rows @ probe
+    return real
+
+
+def _chunks(n_steps: int) -> list[slice]:
+    return [slice(i, i + STEPS_AT_A_TIME) for i in range(0, n_steps, STEPS_AT_A_TIME)]
+
+
+def _said(inputs: Inputs, words: Words | None) -> Tensor:
+    """What is said at each step: mean of the timed words, against their mean over the video, (T, d)."""
+    mask = inputs.word_mask
+    if words is None or inputs.word_features is None or mask is None or mask.ndim == 2:
+        return inputs.features.new_zeros(inputs.features.shape[1], 0)
+    heard = mask[0].float() @ unit(inputs.word_features[0])  # (T, d)
+    heard = heard / mask[0].sum(-1, keepdim=True).clamp(min=1)
+    silent = ~mask[0].any(-1, keepdim=True)
+    return _principal(_centred(heard).masked_fill(silent, 0.0))
+
+
+def _relevance(n_steps: int, inputs: Inputs, words: Words | None) -> Tensor | None:
+    """How near each step is to the user's words, (T,): by what is said there, or by the picture."""
+    if words is None or words.is_query is None or not words.is_query.any():
+        return None
+    assert inputs.word_features is not None and inputs.word_mask is not None
+    asked = torch.as_tensor(words.is_query)
+    told = unit(inputs.word_features[0])
+    near = told @ unit(told[asked].mean(0))  # (M,)
+    if words.shares_space:
+        return unit(inputs.features[0]) @ unit(told[asked].mean(0))
+    mask = inputs.word_mask[0].expand(n_steps, -1) & ~asked
+    if inputs.word_mask.ndim == 2 or not mask.any():
+        return None
+    return near.expand(n_steps, -1).masked_fill(~mask, -1.0).amax(-1)
+
+
+def _centred(rows: Tensor, mean: Tensor | None = None) -> Tensor:
+    """Rows less their mean, of length 1; rows that are the mean but for rounding are 0."""
+    if not len(rows):
+        return rows
+    centred = rows - (rows.mean(0) if mean is None else mean)
+    length = rows.norm(dim=-1, keepdim=True)
+    return unit(centred) * (centred.norm(dim=-1, keepdim=True) > 1e-4 * length)
+
+
+def _principal(rows: Tensor) -> Tensor:
+    """Rows in the few directions in which they differ most: an orthogonal map to a common width."""
+    probe = _directions(rows[:: -(-len(rows) // N_SAMPLED)] if len(rows) else rows)
+    return rows if probe is None else rows @ probe
+
+
+def _directions(some: Tensor) -> Tensor | None:
+    """The directions in which rows differ most, (width, d), by a seeded range finder (Halko,
+    Martinsson, Tropp, 2011); None where there are no rows, or few columns anyway."""
+    n, width = some.shape
+    if not n or width <= N_PRINCIPAL:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(width, N_PRINCIPAL, generator=generator)
+    for _ in range(3):
+        probe = torch.linalg.qr(some.T @ (some @ probe)).Q
+    return probe
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Means over `SMOOTHED_STEPS`, in a short video over an eighth of it."""
+    half = min(SMOOTHED_STEPS // 2, len(x) // 16)
+    return F.avg_pool1d(x[None], 2 * half + 1, 1, half, count_include_pad=False)[0]
+
+
+def _ranks(x: Tensor) -> Tensor:
+    """Ranks from 0 to 1, ties shared; all 0.5 where all are alike (to rounding)."""
+    if len(x) < 2 or float(x.max() - x.min()) <= 1e-5 * float(x.abs().max()):
+        return torch.full_like(x, 0.5)
+    return torch.as_tensor((rankdata(x.numpy()) - 1) / (len(x) - 1))
