@@ -146,7 +146,8 @@ def test_qfvs_rows(data: Path, tmp_path: Path):
     assert sum(value > 100 - 1e-9 for value in oracle.values()) == 176
     assert min(oracle.values()) == oracle["P02/Face_Food"] == pytest.approx(100 * 57 / 58)
     mine, tagged = table.row("first").cells, table.row("true tags").cells
-    assert mine["f1"] == tagged["f1"]
+    assert tagged["f1"].mean == pytest.approx(46.5, abs=0.6)
+    assert mine["f1"].mean == pytest.approx(44.0, abs=0.1)  # earlier shots first among equals
     assert mine["on_query"].mean > 90 and mine["swapped"].mean < mine["f1"].mean - 5
     assert all("swapped" in row.cells for row in table.rows)
 

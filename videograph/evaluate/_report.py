@@ -38,9 +38,7 @@ def figure(value: float, column: Column, *, signed: bool = False) -> str:
 
 
 def _interval(cell: Cell, column: Column) -> str:
-    signed = cell.low < 0 < cell.high and cell.sd is None
-    low, high = (figure(v, column, signed=signed and v > 0) for v in (cell.low, cell.high))
-    return f"{low} – {high}"
+    return f"{figure(cell.low, column)} – {figure(cell.high, column)}"
 
 
 def as_terminal(table: Table, width: int = 100) -> Group:
@@ -89,7 +87,7 @@ def as_markdown(table: Table) -> str:
     for row in table.rows:
         cells = (_markdown_cell(row, column) for column in table.columns)
         lines.append(f"| {_plain(row.name)} | " + " | ".join(cells) + " |")
-    lines += ["", "Mean [95 % interval over videos]; ± sd over runs where there are several.", ""]
+    lines += ["", "Mean [95 % interval]; ± sd over runs or draws where there are several.", ""]
     lines += [f"- {column.title}: {column.mode}" for column in table.columns]
     lines += [f"- {name}: {value}" for name, value in table.facts.items()]
     lines += [f"- {_plain(row.name)}: {row.note}" for row in table.rows if row.note]
