@@ -14,7 +14,7 @@ from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.errors import UsageError, VideographError
 from videograph.losses import Target
 from videograph.model import Inputs, Words, collate, inputs_from
-from videograph.summary import select
+from videograph.summary import DEFAULT_SHARE, select
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,9 @@ def _keyframes(video: BenchmarkVideo, mean: np.ndarray) -> np.ndarray | None:
     if video.shots is None:
         return None
     chosen = select(np.clip(mean, 0, None), video.picks, video.shots).frame_mask(video.shots)
+    if not chosen.any():  # every shot is longer than the budget: the best steps stand for it
+        best = np.argsort(-mean, kind="stable")[: max(1, int(DEFAULT_SHARE * len(mean)))]
+        return np.isin(np.arange(len(mean)), best).astype(np.float32)
     return chosen[video.picks].astype(np.float32)
 
 
