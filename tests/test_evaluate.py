@@ -408,6 +408,27 @@ def test_protocol_variants_by_hand(name: str):
         assert cells["f_mean"].mean == 1
 
 
+def test_tvsum_without_ratings_has_no_mode_1():
+    """The masks in TVSum's h5 are renderings: they serve F and mode 4, never mode 1."""
+    rated, masked = small(3, rated=True), small(3)
+    videos = {
+        key: replace(masked.videos[key], gtscore=video.gtscore)
+        for key, video in rated.videos.items()
+    }
+    table = evaluate(replace(rated, videos=videos), config=QUICK)
+    assert [c.key for c in table.columns][:2] == ["tau_mode2", "rho_mode2"]
+    assert "tau_mode4" in table.rows[0].cells and "tau_mode3" not in table.rows[0].cells
+    assert any("give them with --ratings" in note for note in table.notes)
+    assert "tau_mode2" not in table.row("human leave-one-out").cells
+
+
+def test_the_digest_is_of_the_scores():
+    dataset = small(2)
+    a, b = (score_file(truth_scores(dataset, noise)) for noise in (0.1, 0.2))
+    assert a.digest == score_file(truth_scores(dataset, 0.1), "other").digest != b.digest
+    assert a.digest[:12] in evaluate(dataset, [a], config=QUICK).facts["scores"]
+
+
 def test_single_variants_override_the_bundle():
     dataset = small(2)
     config = replace(QUICK, protocol="dsnet", spread="hold_last_zero", capacity="real")
@@ -592,5 +613,7 @@ def test_command_line(data: Path, tmp_path: Path):
     refused = run(*common, "-o", str(page))
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "exists already" in refused.stderr and "Traceback" not in refused.stderr
+    both = run(*common, "--baseline", "ridge", "--compare", str(page), str(page))
+    assert both.returncode == 2 and "--compare stands alone" in both.stderr
     broken = run("--dataset", str(data / "README.md"))
     assert broken.returncode == 2 and "none of the forms" in broken.stderr

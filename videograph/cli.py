@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 
 from videograph import __version__
 from videograph.config import EVALUATE_PROTOCOLS, SPEEDS, EvaluateConfig, SummarizeConfig
-from videograph.errors import VideographError
+from videograph.errors import UsageError, VideographError
 from videograph.exporters import available_exporters
 from videograph.progress import progress_hook
 from videograph.summary import DEFAULT_BUDGET, VARIANTS
@@ -181,6 +181,8 @@ def evaluate(
     from videograph import evaluate as benchmark
     from videograph.datasets import load_dataset
 
+    if compare and (scores or model or baseline):
+        raise UsageError("--compare stands alone: without --scores, --model and --baseline.")
     outputs = output or []
     for path in [*outputs, *([predictions] if model else [])]:
         benchmark.refuse_taken(path, table=path in outputs, force=force)

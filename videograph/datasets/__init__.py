@@ -263,6 +263,15 @@ class Dataset:
         """How F becomes one number: the mean on TVSum, the best user elsewhere (Zhang et al., 2016)."""
         return "mean" if self.name == "tvsum" else "max"
 
+    def users_of(self, key: str) -> np.ndarray | None:
+        """What each user said of each frame, (n_users, n_frames): ratings, or the frames they chose.
+
+        None for TVSum without ratings: the masks in its h5 are made from them by shots and knapsack, and
+        a rank correlation with those is another thing.
+        """
+        video = self.videos[key]
+        return video.user_anno if self.name == "tvsum" else video.users
+
     def only(self, keys: Mapping[str, Any] | list[str] | tuple[str, ...]) -> Dataset:
         """The same with these videos only."""
         return replace(self, videos={k: v for k, v in self.videos.items() if k in keys})

@@ -66,7 +66,9 @@ def evaluate(
         return _query_table(dataset, list(files), config)
     protocol = _protocol(config)
     splits, warnings = _splits(dataset, files, config)
-    judges = {key: Judge(dataset.videos[key], protocol) for key in splits.tested}
+    judges = {
+        key: Judge(dataset.videos[key], protocol, dataset.users_of(key)) for key in splits.tested
+    }
     rows = [_row_of(file, dataset, judges, splits, config, warnings) for file in files]
     for name in baselines:
         scores = ridge_scores(dataset, splits)
@@ -79,6 +81,8 @@ def evaluate(
     rows += human_rows(judges, splits, seed=config.seed)
     columns = _columns(dataset, judges)
     found = _summed(note for judge in judges.values() for note in judge.notes)
+    if dataset.name == "tvsum" and not any(c.key == "tau_mode1" for c in columns):
+        found.append("mode 1 needs the 20 ratings, which this file lacks: give them with --ratings")
     facts = _facts(dataset, splits, protocol, config, files)
     return Table(
         f"{_title(dataset)}, {len(splits.tested)} videos",
@@ -243,8 +247,9 @@ def _splits(
             f"{files[-1].name} has no scores of any tested video. Arrays are needed under keys like "
             f"{next(iter(dataset.videos))}, or the videos' names."
         )
-    # Split numbers must keep their meaning, so a fold that is empty now is only left out when it can be.
-    return replace(splits, folds=tuple(fold for fold in folds if fold.test or len(files))), warnings
+    return replace(
+        splits, folds=tuple(folds)
+    ), warnings  # an empty one stays: numbers keep their meaning
 
 
 def _columns(dataset: Dataset, judges: Mapping[str, Judge]) -> list[Column]:
@@ -321,13 +326,15 @@ def _headline(
     """Tau by which an epoch is chosen: mode 1 with ratings, mode 2 without; mean over videos."""
     found = []
     for key in keys:
-        video = dataset.videos[key]
-        scores, users = file.of(split, epoch, video), video.users
-        if scores is None or users is None:
+        video, users = dataset.videos[key], dataset.users_of(key)
+        scores = file.of(split, epoch, video)
+        people = video.gtscore if users is None else users[:, video.picks]
+        if scores is None or people is None:
             raise VideographError(
-                f"{file.name} has no scores of {key} in epoch {epoch}: the epoch cannot be chosen."
+                f"{file.name} has no scores of {key} in epoch {epoch}, or nobody annotated it: the epoch "
+                "cannot be chosen."
             )
-        tau = rank_correlation(scores, users[:, video.picks], mode=_mode(dataset)).tau
+        tau = rank_correlation(scores, np.atleast_2d(people), mode=_mode(dataset)).tau
         found.append(float(tau.mean()))
     return float(np.mean(found))
 
@@ -348,8 +355,7 @@ def _facts(
         "summary": f"{DEFAULT_BUDGET} of the frames, {config.protocol}: {variants}, exact knapsack",
         "mean": "over runs, then each fold's test videos, then folds",
         "interval": "95 %, bootstrap over videos, 2000 resamples",
-        "scores": ", ".join(f"{f.name} {_hash(repr(sorted(f.attributes.items())))}" for f in files)
-        or "none",
+        "scores": ", ".join(f"{f.name}, sha256 {f.digest[:12]}" for f in files) or "none",
         "draws and seed": f"{config.n_draws} random draws, seed {config.seed}",
         "versions": f"videograph {version('videograph')}, numpy {np.__version__}",
     }

@@ -8,6 +8,7 @@ which is read at the picks, or (n_seeds, ...) of several runs. In h5 and npz, pa
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,16 @@ class ScoreFile:
     def epochs(self) -> list[int]:
         """Epoch numbers in the file; [ALL] when it has none."""
         return sorted({epoch for _, epoch in self.scores})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all scores, whatever form they were stored in."""
+        found = hashlib.sha256()
+        for place in sorted(self.scores):
+            for key, value in sorted(self.scores[place].items()):
+                rows = np.ascontiguousarray(value, dtype=np.float64)
+                found.update(f"{place} {key} {rows.shape}".encode() + rows.tobytes())
+        return found.hexdigest()
 
     def of(self, split: int, epoch: int, video: BenchmarkVideo) -> np.ndarray | None:
         """Step scores of a video, (n_runs, n_steps) float64; None when the file has none.

@@ -130,16 +130,18 @@ class Judge:
     """The video."""
     protocol: Protocol
     """How scores become a summary."""
+    users: np.ndarray | None
+    """What people said of each frame, (n_users, n_frames); None where only their mean score is known."""
     masks: np.ndarray | None = field(init=False)
     """The users' summaries frame by frame, (n_users, n_frames) uint8; None without shots or users."""
     mask_mode: str = field(init=False)
-    """"mode3" where people chose frames, "mode4" where their masks are made from ratings."""
+    """"mode3" where people chose these frames, "mode4" where the masks are made from ratings."""
     notes: list[str] = field(default_factory=list)
     """What was found on the way."""
 
     def __post_init__(self) -> None:
         video = self.video
-        self.mask_mode = "mode3" if video.user_anno is None else "mode4"
+        self.mask_mode = "mode3" if self.users is video.user_summary else "mode4"
         self.masks = video.user_summary
         if self.masks is None and video.user_anno is not None and video.shots is not None:
             # Ratings as summaries, by the same shots and knapsack (Song et al., CVPR 2015).
@@ -150,15 +152,14 @@ class Judge:
     @property
     def at_picks(self) -> np.ndarray | None:
         """Users at the steps, (n_users, n_steps); the mean score alone where no users are known."""
-        users = self.video.users
-        if users is not None:
-            return users[:, self.video.picks]
+        if self.users is not None:
+            return self.users[:, self.video.picks]
         return None if self.video.gtscore is None else self.video.gtscore[None]
 
     def columns(self) -> list[Column]:
         """What can be measured on this video."""
         found: list[Column] = []
-        if self.video.users is not None:
+        if self.users is not None:
             found += correlation_columns("mode1")
         if self.at_picks is not None:
             found += correlation_columns("mode2")
@@ -175,7 +176,7 @@ class Judge:
         """All figures of some predictions, (n_runs, n_steps)."""
         values: Values = {}
         users = self.at_picks
-        modes = [] if users is None else ["mode1", "mode2"][self.video.users is None :]
+        modes = [] if users is None else ["mode1", "mode2"][self.users is None :]
         for mode in modes:
             values |= self._correlated(scores, users, mode)
         if self.masks is not None and self.video.shots is not None:
@@ -245,7 +246,7 @@ class Judge:
     def human(self) -> Values:
         """A person against the others, in every mode."""
         values: Values = {}
-        if self.video.users is not None and len(self.video.users) > 1:
+        if self.users is not None and len(self.users) > 1:
             for mode in ("mode1", "mode2"):
                 one = human_correlation(np.asarray(self.at_picks), mode=mode)
                 values |= {f"tau_{mode}": one.tau, f"rho_{mode}": one.rho}
