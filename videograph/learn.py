@@ -301,7 +301,8 @@ class Learner:
 
     def result(self) -> Learned:
         """The model of the epoch that is kept."""
-        model = VideoGraph(self.plan.model)
+        with _seeded(0, 0, torch.device("cpu")):  # first weights, drawn only to be replaced
+            model = VideoGraph(self.plan.model)
         model.load_state_dict({name: w.cpu() for name, w in self.best_weights.items()})
         return Learned(model.eval(), self.best_epoch, self.history, tuple(self._notes(model)))
 
