@@ -15,20 +15,16 @@ import h5py
 import numpy as np
 
 from videograph.datasets import (
-    ASSUMED_RATE,
-    SAMPLING,
-    BenchmarkVideo,
     Caption,
     Dataset,
-    Objects,
     natural,
 )
-from videograph.datasets._h5 import array, naming, open_h5, scalar, text
-from videograph.datasets._names import name_of, recognise
-from videograph.datasets._ratings import Rated, read_ratings
+from videograph.datasets._features import class_names, read_features, read_objects
+from videograph.datasets._group import complete_video, read_group
+from videograph.datasets._h5 import array, naming, open_h5
+from videograph.datasets._names import recognise
+from videograph.datasets._ratings import read_ratings
 from videograph.errors import UsageError, VideographError
-from videograph.records import Shots, VideoFeatures, from_change_points
-from videograph.shots import find_shots
 
 FORM = "an h5 with a group per video (eccv16_dataset_*.h5, your own), or a folder NAME with NAME.h5"
 SHORT_NAMES = ("tvsum", "summe", "ovp", "youtube")
@@ -68,7 +64,7 @@ def load(
     groups, label = _read(source, notes), _label(source, features)
     set_name = _set_name(source, groups)
     if feature_path is not None:
-        groups = _join(groups, _read_features(feature_path), feature_path, notes)
+        groups = _join(groups, read_features(feature_path), feature_path, notes)
     if words is not None:
         groups = _join_words(groups, Path(words))
     said = _attributes(Path(words) if words is not None else source)
@@ -77,7 +73,7 @@ def load(
     for key, parts in groups.items():
         with naming(source, key):
             parts = {**parts, "captions": captions.get(key, ())}
-            videos[key] = _video(set_name, key, parts, rated, notes)
+            videos[key] = complete_video(set_name, key, parts, rated, notes)
     if not any(v.features is not None for v in videos.values()):
         label = "none"
     return Dataset(
@@ -122,30 +118,17 @@ def _set_name(source: Path, groups: dict[str, dict[str, Any]]) -> str:
 
 # -- one file ----------------------------------------------------------------------------------------
 
-_ARRAYS: dict[str, type[np.generic]] = {
-    "features": np.float32,
-    "gtscore": np.float32,
-    "gtsummary": np.float32,
-    "user_summary": np.float32,
-    "user_anno": np.float32,
-    "change_points": np.int64,
-    "n_frame_per_seg": np.int64,
-    "picks": np.int64,
-    "word_features": np.float32,
-    "word_mask": np.bool_,
-}
-
 
 def _read(path: Path, notes: list[str]) -> dict[str, dict[str, Any]]:
     """What each group holds, by key, in natural order."""
     videos = {}
     with open_h5(path) as file:
-        names = _class_names(file.attrs.get("classes"))
+        names = class_names(file.attrs.get("classes"))
         for key in sorted(file, key=natural):
             group = file[key]
             if isinstance(group, h5py.Group) and _is_video(group):
                 with naming(path, key):
-                    videos[key] = {**_group(group), "objects": _objects(group, names)}
+                    videos[key] = {**read_group(group), "objects": read_objects(group, names)}
             else:
                 notes.append(f"{path.name}: {key} is no video and was passed over")
         if not videos:
@@ -158,70 +141,6 @@ def _read(path: Path, notes: list[str]) -> dict[str, dict[str, Any]]:
 
 def _is_video(group: Any) -> bool:
     return any(key in group for key in ("features", "gtscore", "user_summary", "user_anno"))
-
-
-def _group(group: Any) -> dict[str, Any]:
-    parts: dict[str, Any] = {name: array(group, name, dtype) for name, dtype in _ARRAYS.items()}
-    for name in ("user_summary", "user_anno"):
-        parts[name] = _bytes(name, parts[name])
-    for name in ("n_frames", "n_steps", "fps"):
-        parts[name] = scalar(group, name)
-    for name in ("video_name", "video_id", "title", "category"):
-        parts[name] = text(group, name)
-    return parts
-
-
-def _bytes(name: str, value: np.ndarray | None) -> np.ndarray | None:
-    if value is None:
-        return None
-    if not np.isfinite(value).all() or (value != np.floor(value)).any() or (value < 0).any():
-        raise ValueError(f"{name} holds values that are not whole numbers from 0 up")
-    return np.minimum(value, 255).astype(np.uint8)
-
-
-def _read_features(path: Path) -> dict[str, dict[str, Any]]:
-    """Features and objects of each group."""
-    found = {}
-    with open_h5(path) as file:
-        names = _class_names(file.attrs.get("classes"))
-        for key in file:
-            group = file[key]
-            if isinstance(group, h5py.Group) and "features" in group:
-                with naming(path, key):
-                    parts = {
-                        "features": array(group, "features", np.float32),
-                        "picks": array(group, "picks", np.int64),
-                        "objects": _objects(group, names),
-                    }
-                found[key] = parts
-    if not found:
-        raise VideographError(f"{path} holds no features: no group has a key of that name.")
-    return found
-
-
-def _class_names(stored: Any) -> tuple[str, ...]:
-    if stored is None:
-        return ()
-    if isinstance(stored, str | bytes):
-        return tuple(json.loads(stored))
-    return tuple(str(s) for s in np.asarray(stored).tolist())
-
-
-def _objects(group: Any, class_names: tuple[str, ...]) -> Objects | None:
-    features = array(group, "object_features", np.float32)
-    mask = array(group, "object_mask", np.bool_)
-    if features is None or mask is None:
-        return None
-    if features.ndim != 3 or features.shape[:2] != mask.shape:
-        raise ValueError(f"object_features have shape {features.shape}, their mask {mask.shape}")
-    return Objects(
-        features,
-        mask,
-        boxes=array(group, "object_boxes", np.float32),
-        classes=array(group, "object_classes", np.int64),
-        scores=array(group, "object_scores", np.float32),
-        class_names=class_names,
-    )
 
 
 def _join(
@@ -288,121 +207,6 @@ def _captions(path: Path) -> dict[str, tuple[Caption, ...]]:
         raise VideographError(
             f"{file} is not a list of captions with start_s, end_s, text by video ({error})."
         ) from error
-
-
-# -- one video ---------------------------------------------------------------------------------------
-
-
-def _video(
-    set_name: str, key: str, parts: dict[str, Any], rated: dict[str, Rated], notes: list[str]
-) -> BenchmarkVideo:
-    picks = _picks(parts, notes)
-    n_frames = _n_frames(parts, picks, notes)
-    stored = parts["video_name"] or parts["video_id"]
-    name, doubt = name_of(set_name, key, n_frames, stored)
-    if doubt:
-        notes.append(doubt)
-    users = _ratings(parts, rated, name, n_frames)
-    return BenchmarkVideo(
-        key,
-        n_frames,
-        picks,
-        name=name,
-        shots=_shots(parts, picks, n_frames, notes),
-        features=parts["features"],
-        gtscore=parts["gtscore"],
-        gtsummary=parts["gtsummary"],
-        user_anno=users,
-        user_summary=parts["user_summary"],
-        fps=parts["fps"],
-        title=parts["title"] or (rated[name].title if name in rated else ""),
-        category=parts["category"] or (rated[name].category if name in rated else ""),
-        objects=parts.get("objects"),
-        captions=parts["captions"],
-        word_features=parts["word_features"],
-        word_mask=parts["word_mask"],
-    )
-
-
-def _picks(parts: dict[str, Any], notes: list[str]) -> np.ndarray:
-    n_steps, picks = parts["n_steps"], parts["picks"]
-    counted = {k: len(parts[k]) for k in ("features", "gtscore") if parts[k] is not None}
-    if picks is None:
-        n = next(iter(counted.values()), n_steps)
-        if n is None:
-            if parts["n_frames"] is None and parts["user_anno"] is None:
-                raise ValueError("picks are missing, and nothing tells how many steps there are")
-            n = -(-_counted_frames(parts) // SAMPLING)
-        notes.append(f"picks were missing and taken as every {SAMPLING}th frame")
-        return np.arange(int(n), dtype=np.int64) * SAMPLING
-    if picks.ndim != 1:
-        raise ValueError(f"picks have shape {picks.shape}; (n_steps,) is needed")
-    if n_steps is not None and n_steps != len(picks):
-        raise ValueError(f"n_steps is {n_steps:g}, but there are {len(picks)} picks")
-    return picks
-
-
-def _counted_frames(parts: dict[str, Any]) -> int:
-    if parts["n_frames"] is not None:
-        return int(parts["n_frames"])
-    return int(parts["user_anno"].shape[-1])
-
-
-def _n_frames(parts: dict[str, Any], picks: np.ndarray, notes: list[str]) -> int:
-    if parts["n_frames"] is not None:
-        return int(parts["n_frames"])
-    for name in ("user_summary", "user_anno"):
-        if parts[name] is not None:
-            notes.append(f"n_frames was missing and read off {name}")
-            return int(parts[name].shape[-1])
-    if parts["change_points"] is not None and parts["change_points"].size:
-        notes.append("n_frames was missing and read off change_points")
-        return int(parts["change_points"].max()) + 1
-    notes.append(
-        "n_frames was missing and taken as one past the last pick: the true end is unknown"
-    )
-    return int(picks[-1]) + 1 if len(picks) else 0
-
-
-def _shots(
-    parts: dict[str, Any], picks: np.ndarray, n_frames: int, notes: list[str]
-) -> Shots | None:
-    change_points, lengths = parts["change_points"], parts["n_frame_per_seg"]
-    if change_points is None:
-        if parts["features"] is None or len(parts["features"]) != len(picks) or not len(picks):
-            return None
-        notes.append(
-            "change_points were missing: shots found by KTS in the features, not the stored"
-        )
-        seconds = picks / (parts["fps"] or ASSUMED_RATE)
-        return find_shots(VideoFeatures(parts["features"], picks, seconds, n_frames, "stored"))
-    if change_points.ndim != 2 or change_points.shape[1] != 2 or len(change_points) == 0:
-        raise ValueError(f"change_points have shape {change_points.shape}; (n_shots, 2) is needed")
-    try:
-        shots = from_change_points(change_points)
-    except ValueError as error:
-        raise ValueError(
-            f"change_points: {error}; both ends must be inclusive and touch"
-        ) from error
-    if lengths is not None and not np.array_equal(lengths.reshape(-1), shots.lengths):
-        raise ValueError("n_frame_per_seg is not last - first + 1 of change_points")
-    return shots
-
-
-def _ratings(
-    parts: dict[str, Any], rated: dict[str, Rated], name: str, n_frames: int
-) -> np.ndarray | None:
-    if not rated:
-        return parts["user_anno"]
-    if name not in rated:
-        raise ValueError(f'the ratings have no video "{name}"')
-    users = rated[name].user_anno
-    if abs(users.shape[1] - n_frames) > 1:
-        raise ValueError(f"the ratings have {users.shape[1]} frames, the h5 has {n_frames}")
-    # Two videos of the official annotations end one frame away from the h5.
-    return np.pad(users, ((0, 0), (0, max(0, n_frames - users.shape[1]))), mode="edge")[
-        :, :n_frames
-    ]
 
 
 # -- what a reader of the table must know ------------------------------------------------------------

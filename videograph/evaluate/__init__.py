@@ -10,22 +10,23 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from videograph.config import EvaluateConfig
 from videograph.datasets import Dataset
-from videograph.datasets._splits import Fold, Splits, load_splits
-from videograph.errors import UsageError, VideographError
+from videograph.datasets._splits import Splits
+from videograph.errors import UsageError
+from videograph.evaluate._choose import LEGACY, choose_epochs, splits_with
+from videograph.evaluate._predict import leaked, predict
 from videograph.evaluate._qfvs import COLUMNS as QUERY_COLUMNS
 from videograph.evaluate._qfvs import query_rows
 from videograph.evaluate._report import FORMS, as_terminal, refuse_taken, write_table
 from videograph.evaluate._rows import human_rows, reference_rows, ridge_scores
-from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
+from videograph.evaluate._scores import ScoreFile, read_scores
 from videograph.evaluate._table import Cell, Column, Judge, Row, Table, Values, collect
-from videograph.metrics import bootstrap_interval, rank_correlation
+from videograph.metrics import bootstrap_interval
 from videograph.summary import DEFAULT_BUDGET, PROTOCOLS, Protocol
 
 __all__ = [
@@ -35,9 +36,6 @@ __all__ = [
 
 BASELINES = ("ridge",)
 """Built-in methods that learn from the training videos of each split."""
-LEGACY = "legacy-best-on-test"
-TRAINED_ON = "trained_on"
-"""Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
 
 
 def evaluate(
@@ -65,7 +63,7 @@ def evaluate(
     if dataset.query_videos:
         return _query_table(dataset, list(files), config)
     protocol = _protocol(config)
-    splits, warnings = _splits(dataset, files, config)
+    splits, warnings = splits_with(dataset, files, config)
     judges = {
         key: Judge(dataset.videos[key], protocol, dataset.users_of(key)) for key in splits.tested
     }
@@ -133,71 +131,6 @@ def compare(
     )
 
 
-def predict(
-    dataset: Dataset,
-    path: Path,
-    *,
-    model: str = "training-free",
-    config: EvaluateConfig | None = None,
-) -> ScoreFile:
-    """Let a model score every video once and keep the scores in an h5.
-
-    Args:
-        dataset: videos with features.
-        path: the h5 to write.
-        model: "training-free", or a checkpoint; with "{split}" in it, one for each split, which then
-            scores the split's validation and test videos.
-        config: splits and seed.
-
-    Raises:
-        UsageError: no model there, or one that reads other features.
-        VideographError: the videos have no features.
-    """
-    config = config or EvaluateConfig()
-    attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
-    if "{split}" not in model:
-        scores, attributes[TRAINED_ON] = _scored(dataset, tuple(dataset.videos), model, config)
-    else:
-        scores = {}
-        for i, fold in enumerate(_folds(dataset, config).folds):
-            name = model.replace("{split}", str(i))
-            held, learned = _scored(dataset, (*fold.val, *fold.test), name, config)
-            scores |= {f"split_{i}/{key}": value for key, value in held.items()}
-            attributes[f"{TRAINED_ON}_{i}"] = learned
-    write_scores(path, scores, attributes)
-    return replace(read_scores(path), name=model if model == "training-free" else path.stem)
-
-
-def _scored(
-    dataset: Dataset, keys: Sequence[str], model: str, config: EvaluateConfig
-) -> tuple[dict[str, np.ndarray], str]:
-    """Scores by key, and the videos of this data set that the model learned from."""
-    from videograph.model import VideoGraph  # torch only where a model is asked
-    from videograph.scoring import score_video
-
-    loaded, learned = None, ()
-    if model != "training-free":
-        loaded = VideoGraph.from_pretrained(model)
-        loaded.origin.admit(dataset.features)
-        learned = loaded.origin.videos
-    found = {}
-    for key in keys:
-        features = dataset.videos[key].as_features(dataset.features)
-        found[key] = score_video(features, model=loaded, seed=config.seed).scores
-    return found, " ".join(key for key in learned if key in dataset.videos)
-
-
-def _leaked(file: ScoreFile, splits: Splits) -> list[str]:
-    """Videos that are scored by a model that learned from them."""
-    learned = file.attributes.get(TRAINED_ON, "")
-    return [
-        key
-        for i, fold in enumerate(splits.folds)
-        for key in fold.test
-        if key in file.attributes.get(f"{TRAINED_ON}_{i}", learned).split()
-    ]
-
-
 # -- the parts of a table ----------------------------------------------------------------------------
 
 
@@ -210,46 +143,6 @@ def _protocol(config: EvaluateConfig) -> Protocol:
     bundle = PROTOCOLS["ours" if config.protocol == LEGACY else config.protocol]
     asked = {name: getattr(config, name) for name in ("capacity", "shot_score", "spread")}
     return replace(bundle, **{name: value for name, value in asked.items() if value is not None})
-
-
-def _folds(dataset: Dataset, config: EvaluateConfig) -> Splits:
-    if config.splits == "all":
-        return Splits("all videos, each once", (Fold((), (), tuple(dataset.videos)),))
-    return load_splits(config.splits, list(dataset.videos), dataset.name)
-
-
-def _splits(
-    dataset: Dataset, files: Sequence[ScoreFile], config: EvaluateConfig
-) -> tuple[Splits, list[str]]:
-    """The folds, less the test videos that a score file lacks, and what to say of that."""
-    splits, warnings = _folds(dataset, config), []
-    folds = list(splits.folds)
-    for file in files:
-        epoch = file.epochs[0]
-        missing = {
-            (i, key)
-            for i, fold in enumerate(folds)
-            for key in fold.test
-            if file.of(i, epoch, dataset.videos[key]) is None
-        }
-        if missing:
-            n = len({key for _, key in missing})
-            warnings.append(
-                f"{file.name} has no scores of {n} of {len(splits.tested)} tested videos "
-                f"({', '.join(sorted({key for _, key in missing})[:3])}, ...): every row is without them"
-            )
-        folds = [
-            replace(fold, test=tuple(key for key in fold.test if (i, key) not in missing))
-            for i, fold in enumerate(folds)
-        ]
-    if not any(fold.test for fold in folds):
-        raise VideographError(
-            f"{files[-1].name} has no scores of any tested video. Arrays are needed under keys like "
-            f"{next(iter(dataset.videos))}, or the videos' names."
-        )
-    return replace(
-        splits, folds=tuple(folds)
-    ), warnings  # an empty one stays: numbers keep their meaning
 
 
 def _columns(dataset: Dataset, judges: Mapping[str, Judge]) -> list[Column]:
@@ -270,7 +163,7 @@ def _row_of(
     config: EvaluateConfig,
     warnings: list[str],
 ) -> Row:
-    epochs, note = _epochs(file, dataset, splits, config)
+    epochs, note = choose_epochs(file, dataset, splits, config)
     measured: list[dict[str, Values]] = []
     for i, fold in enumerate(splits.folds):
         rows = {key: file.of(i, epochs[i], dataset.videos[key]) for key in fold.test}
@@ -282,61 +175,12 @@ def _row_of(
             f"{file.name}: the epoch was chosen on the videos it is scored on; such a figure is too high"
             " and stands beside others of its kind only"
         )
-    if leaked := _leaked(file, splits):
+    if learned := leaked(file, splits):
         warnings.append(
-            f"{file.name}: the model learned from {len(leaked)} of the videos it is scored on "
-            f"({', '.join(leaked[:3])}, ...): its row is no result"
+            f"{file.name}: the model learned from {len(learned)} of the videos it is scored on "
+            f"({', '.join(learned[:3])}, ...): its row is no result"
         )
     return collect(name, "yours", measured, splits, seed=config.seed, note=note)
-
-
-def _epochs(
-    file: ScoreFile, dataset: Dataset, splits: Splits, config: EvaluateConfig
-) -> tuple[list[int], str]:
-    """The epoch that counts in each split, chosen on validation, or on test where that is asked."""
-    legacy = config.protocol == LEGACY
-    if len(file.epochs) == 1:
-        if legacy:
-            raise UsageError(
-                f"{LEGACY} needs scores of several epochs (epoch_1/video_1, ...); {file.name} has one."
-            )
-        return [file.epochs[0]] * len(splits.folds), ""
-    chosen = []
-    for i, fold in enumerate(splits.folds):
-        judged_on = fold.test if legacy else fold.val
-        if not judged_on:
-            raise UsageError(
-                f"{file.name} has {len(file.epochs)} epochs, but split {i} has no validation videos to "
-                f"choose by. Try --splits disjoint5, or one epoch in the file."
-            )
-        figures = [_headline(file, i, epoch, dataset, judged_on) for epoch in file.epochs]
-        chosen.append(file.epochs[int(np.argmax(figures))])
-    mode = "mode 1" if _mode(dataset) == "mode1" else "mode 2"
-    where = "TEST" if legacy else "validation"
-    return chosen, f"epochs {', '.join(map(str, chosen))}, chosen on {where} by {mode} tau"
-
-
-def _mode(dataset: Dataset) -> str:
-    return "mode1" if any(v.user_anno is not None for v in dataset.videos.values()) else "mode2"
-
-
-def _headline(
-    file: ScoreFile, split: int, epoch: int, dataset: Dataset, keys: Sequence[str]
-) -> float:
-    """Tau by which an epoch is chosen: mode 1 with ratings, mode 2 without; mean over videos."""
-    found = []
-    for key in keys:
-        video, users = dataset.videos[key], dataset.users_of(key)
-        scores = file.of(split, epoch, video)
-        people = video.gtscore if users is None else users[:, video.picks]
-        if scores is None or people is None:
-            raise VideographError(
-                f"{file.name} has no scores of {key} in epoch {epoch}, or nobody annotated it: the epoch "
-                "cannot be chosen."
-            )
-        tau = rank_correlation(scores, np.atleast_2d(people), mode=_mode(dataset)).tau
-        found.append(float(tau.mean()))
-    return float(np.mean(found))
 
 
 def _facts(

@@ -1,0 +1,83 @@
+"""A model scores a data set once, into a file that is then scored as often as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from videograph.config import EvaluateConfig
+from videograph.datasets import Dataset
+from videograph.datasets._splits import Splits
+from videograph.evaluate._choose import folds_of
+from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
+
+TRAINED_ON = "trained_on"
+"""Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
+
+
+def predict(
+    dataset: Dataset,
+    path: Path,
+    *,
+    model: str = "training-free",
+    config: EvaluateConfig | None = None,
+) -> ScoreFile:
+    """Let a model score every video once and keep the scores in an h5.
+
+    Args:
+        dataset: videos with features.
+        path: the h5 to write.
+        model: "training-free", or a checkpoint; with "{split}" in it, one for each split, which then
+            scores the split's validation and test videos.
+        config: splits and seed.
+
+    Raises:
+        UsageError: no model there, or one that reads other features.
+        VideographError: the videos have no features.
+    """
+    config = config or EvaluateConfig()
+    attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
+    if "{split}" not in model:
+        scores, attributes[TRAINED_ON] = _scored(dataset, tuple(dataset.videos), model, config)
+    else:
+        scores = {}
+        for i, fold in enumerate(folds_of(dataset, config).folds):
+            name = model.replace("{split}", str(i))
+            held, learned = _scored(dataset, (*fold.val, *fold.test), name, config)
+            scores |= {f"split_{i}/{key}": value for key, value in held.items()}
+            attributes[f"{TRAINED_ON}_{i}"] = learned
+    write_scores(path, scores, attributes)
+    return replace(read_scores(path), name=model if model == "training-free" else path.stem)
+
+
+def _scored(
+    dataset: Dataset, keys: Sequence[str], model: str, config: EvaluateConfig
+) -> tuple[dict[str, np.ndarray], str]:
+    """Scores by key, and the videos of this data set that the model learned from."""
+    from videograph.model import VideoGraph  # torch only where a model is asked
+    from videograph.scoring import score_video
+
+    loaded, learned = None, ()
+    if model != "training-free":
+        loaded = VideoGraph.from_pretrained(model)
+        loaded.origin.admit(dataset.features)
+        learned = loaded.origin.videos
+    found = {}
+    for key in keys:
+        features = dataset.videos[key].as_features(dataset.features)
+        found[key] = score_video(features, model=loaded, seed=config.seed).scores
+    return found, " ".join(key for key in learned if key in dataset.videos)
+
+
+def leaked(file: ScoreFile, splits: Splits) -> list[str]:
+    """Videos that are scored by a model that learned from them."""
+    learned = file.attributes.get(TRAINED_ON, "")
+    return [
+        key
+        for i, fold in enumerate(splits.folds)
+        for key in fold.test
+        if key in file.attributes.get(f"{TRAINED_ON}_{i}", learned).split()
+    ]
