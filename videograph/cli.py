@@ -238,6 +238,63 @@ def train(
     out.print(f"{'curves':>10}  {run.folder / 'losses.png'}", markup=False)
 
 
+dataset_app = typer.Typer(
+    name="dataset",
+    help="Videos of your own with labels, as the h5 that training reads.",
+    no_args_is_help=True,
+)
+app.add_typer(dataset_app)
+
+
+@dataset_app.command("build")
+def dataset_build(
+    videos: Annotated[Path, typer.Option(help="Folder of videos.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The h5 to write.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV with the columns video, start_seconds, end_seconds, score and perhaps user "
+            "(scores 1 to 5, or 0 to 1); or TVSum's .mat or .tsv, or SumMe's folder GT. [default: no "
+            "labels]"
+        ),
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="Who sees the frames.")] = SummarizeConfig.encoder,
+    speed: Annotated[
+        str, typer.Option(help=f"Which frames are looked at: {', '.join(SPEEDS)}.")
+    ] = SummarizeConfig.speed,
+    force: Force = False,
+) -> None:
+    """Write an h5 in the field's layout from a folder of videos and what people said of them."""
+    from videograph.build import build
+
+    with progress_hook(err) as hook:
+        built = build(
+            videos, output, labels=labels, encoder=encoder, speed=speed, force=force, hook=hook
+        )
+    for sentence in built.notes:
+        err.print(sentence, markup=False, style="yellow")
+    out.print(
+        f"{built.path}: {built.n_videos} videos, {built.n_labelled} with labels", markup=False
+    )
+
+
+@dataset_app.command("check")
+def dataset_check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.h5", help="The h5 to look at.")],
+) -> None:
+    """Say what is wrong with FILE.h5, a sentence for each thing; exit code 1 if anything is."""
+    from videograph.build import check
+
+    found = check(file)
+    for sentence in found.notes:
+        out.print(f"{'note':>10}  {sentence}", markup=False)
+    for sentence in found.wrong:
+        out.print(f"{'PROBLEM':>10}  {sentence}", markup=False)
+    if found.wrong:
+        raise typer.Exit(1)
+    out.print(f"{'ok':>10}  {file}: {found.n_videos} videos", markup=False)
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,

@@ -109,7 +109,7 @@ def _mean_rating(video: BenchmarkVideo) -> np.ndarray | None:
 
 def _keyframes(video: BenchmarkVideo, mean: np.ndarray) -> np.ndarray | None:
     """The stored key frames, or the 15 % summary of the mean rating, at the picks; None without shots."""
-    if video.gtsummary is not None:
+    if video.gtsummary is not None and video.gtsummary.any():
         return (video.gtsummary > 0).astype(np.float32)
     if video.shots is None:
         return None
