@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 SMALL = 64
 """Nodes up to which a graph is simply written down: the spatial graphs."""
-BLOCK_ENTRIES = 1 << 20
-"""Edges held at a time where edges must be seen one by one: 4 MB in float32."""
+BLOCK_ENTRIES = 1 << 18
+"""Edges held at a time where edges must be seen one by one: 1 MB in float32."""
 SPARSE_ROWS = 256
 """Rows of a sparse graph worked on at a time."""
 NEVER = -1e9
@@ -120,14 +120,14 @@ class Edges:
         lead, n, d = self.q.shape[:-2], self.q.shape[-2], self.q.shape[-1]
         q, r = self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d)
         mask = None if self.mask is None else self.mask.reshape(-1, n)
-        parts = []
+        weights = q.new_empty(len(q), n, min(k, n))  # filled in place: see _RowLogSumExp
+        columns = torch.empty_like(weights, dtype=torch.long)
         for rows in _blocks(n, len(q) * n):
-            weights = _logits(q[:, rows], r, mask).softmax(-1)
+            block = _logits(q[:, rows], r, mask).softmax(-1)
             own = torch.arange(rows.start, rows.stop, device=q.device)
-            weights[:, torch.arange(len(own)), own] = -1.0
-            parts.append(weights.topk(min(k, n), dim=-1))
-        weights = torch.cat([p.values for p in parts], 1)
-        columns = torch.cat([p.indices for p in parts], 1)
+            block[:, torch.arange(len(own)), own] = -1.0
+            best = block.topk(min(k, n), dim=-1)
+            weights[:, rows], columns[:, rows] = best.values, best.indices
         if mask is not None:
             weights = weights.masked_fill(~(mask[..., None] & _pick(mask, columns)), -1.0)
         return _top_edges(columns.view(*lead, n, -1), weights.view(*lead, n, -1), k)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
-from videograph.model import STEPS_AT_A_TIME, Inputs, Words
+from videograph.model import Inputs, Words
 from videograph.records import Scores
 
 TRAINING_FREE_SCALE = 1.0
@@ -25,6 +25,8 @@ N_PRINCIPAL = 96
 """Directions kept of the features where nothing is learned."""
 N_SAMPLED = 8_192
 """Rows from which these directions are found."""
+STEPS_AT_A_TIME = 512
+"""Steps whose objects are held at once beside the result, 15 MB of temporaries."""
 
 
 @torch.inference_mode()
@@ -90,7 +92,9 @@ def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]
             edges = Edges(real[at], real[at], real.new_tensor(10.0), mask[at])  # Eq. 4
             real[at] = unit(real[at] + edges.aggregate(real[at]))  # Eq. 5
         usual = real.sum((0, 1)) / mask.sum().clamp(min=1)
-        unusual = torch.cat([(real[at] - usual).norm(dim=-1) for at in _chunks(len(real))])
+        unusual = real.new_empty(mask.shape)
+        for at in _chunks(len(real)):
+            unusual[at] = (real[at] - usual).norm(dim=-1)
         weights = masked_softmax(5 * unusual, mask)
         pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
     return pooled, weights
