@@ -55,6 +55,13 @@ def summarize(
     seed: Annotated[
         int, typer.Option(help="Seed of everything that draws at random.")
     ] = SummarizeConfig.seed,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A trained model: a folder, as videograph train writes it, or an id on the Hugging "
+            "Face Hub. [default: none, training-free]"
+        ),
+    ] = None,
     export: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +85,7 @@ def summarize(
     names = None if export is None else [n.strip() for n in export.split(",") if n.strip()]
     places(folder, names, source=video, force=force)
     with progress_hook(err) as hook:
-        summary = summarize(video, budget=budget, speed=speed, seed=seed, hook=hook)
+        summary = summarize(video, budget=budget, speed=speed, seed=seed, model=model, hook=hook)
         paths, notes = export_all(summary, folder, names=names, force=force, copy=copy, hook=hook)
     for sentence in [*summary.warnings, *notes]:
         err.print(sentence, markup=False, style="yellow")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from videograph.config import SPEEDS, SummarizeConfig
 from videograph.encoders import load_encoder
@@ -17,6 +18,9 @@ from videograph.records import ChosenShot, Hook, Summary, no_hook
 from videograph.shots import find_shots
 from videograph.summary import Choice, choose, parse_budget, without_blanks
 from videograph.video import grab
+
+if TYPE_CHECKING:
+    from videograph.model import VideoGraph
 
 KEYFRAME_SIDE = 1920
 """Long side of key-frame pictures: full HD is enough to print, 8K would fill the memory."""
@@ -29,6 +33,7 @@ def summarize(
     speed: str = SummarizeConfig.speed,
     seed: int = SummarizeConfig.seed,
     encoder: str = SummarizeConfig.encoder,
+    model: str | Path | None = None,
     hook: Hook = no_hook,
 ) -> Summary:
     """The summary of a video: which spans to watch, and why.
@@ -39,19 +44,23 @@ def summarize(
         speed: "balanced", "fast" or "exact", see `SummarizeConfig.speed`.
         seed: of everything that draws at random; the same input and seed give the same summary.
         encoder: who sees the frames; `videograph.encoders.available_encoders()` lists the names.
+        model: a checkpoint that read this encoder's features in training: a folder, or an id on the
+            Hugging Face Hub; None scores without training.
         hook: `hook(stage, done, total, artefact)`, called as stages ("read", "shots", "score",
             "choose", "keyframes") advance and once at their ends; raising from it cancels.
 
     Raises:
-        UsageError: an option is not allowed.
-        VideographError: the file cannot be read as a video.
+        UsageError: an option is not allowed, or the model reads features of another encoder.
+        VideographError: the file cannot be read as a video, or the model is damaged.
     """
     if speed not in SPEEDS:
         raise UsageError(f'speed is "{speed}". Allowed: {", ".join(SPEEDS)}.')
     allowance = parse_budget(budget)
+    sees = load_encoder(encoder)
+    trained = None if model is None else _trained(model, sees.name)
     seen = extract(
         path,
-        load_encoder(encoder),
+        sees,
         speed=speed,
         steps_per_second=SummarizeConfig.steps_per_second,
         hook=hook,
@@ -63,7 +72,7 @@ def summarize(
 
     from videograph.scoring import score_video  # torch: not before a frame was read
 
-    scores = score_video(features, seed=seed)
+    scores = score_video(features, model=trained, seed=seed)
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
 
@@ -101,6 +110,15 @@ def summarize(
         thumbnails=seen.thumbnails,
         warnings=_warnings(seen, choice, speed),
     )
+
+
+def _trained(spec: str | Path, encoder: str) -> VideoGraph:
+    """The model, refused before a frame is read if it knows other features."""
+    from videograph.model import VideoGraph
+
+    model = VideoGraph.from_pretrained(spec)
+    model.origin.admit(encoder)
+    return model
 
 
 def _keyframe_images(
