@@ -322,7 +322,7 @@ def _hints(videos: Sequence[BenchmarkVideo], attributes: dict[str, Any]) -> Iter
         yield f"{len(unlabelled)} videos have no labels ({', '.join(unlabelled[:3])})."
     if constant:
         yield f"gtscore is the same at every step of {', '.join(constant[:3])}: nothing to learn there."
-    if videos and "encoder" not in attributes:
+    if "encoder" not in attributes:
         yield (
             "no attribute encoder names who made the features; a model trained on them cannot refuse "
             "those of another."
