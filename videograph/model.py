@@ -165,8 +165,11 @@ class Listening(nn.Module):
     def context(self, nodes: Tensor, words: Tensor, mask: Tensor | None) -> Tensor:
         """sum_m s_m u_m over the usable words; 0 where there are none."""
         assert self.scale is not None and mask is not None
-        near = self.scale() * unit(nodes) @ unit(words)[:, None].transpose(-1, -2)  # (B, T, N, M)
-        return masked_softmax(near, mask[:, :, None]) @ words[:, None]  # (B, T, N, d)
+        lead, (n_steps, n_nodes, width) = nodes.shape[:-3], nodes.shape[-3:]
+        flat = (self.scale() * unit(nodes)).reshape(*lead, n_steps * n_nodes, width)
+        near = (flat @ unit(words).transpose(-1, -2)).unflatten(-2, (n_steps, n_nodes))
+        heard = masked_softmax(near, mask[:, :, None]).flatten(-3, -2) @ words  # (B, T N, d)
+        return heard.unflatten(-2, (n_steps, n_nodes))  # (B, T, N, d)
 
 
 class Pooling(nn.Module):
