@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("VIDEOGRAPH_DATA", ROOT.parent / "shared" / "data"))
@@ -35,6 +36,7 @@ def ten_minutes(seconds: int = 600, preset: str = "faster") -> Path:
         sound = out.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         for index, frame in enumerate(_frames(seconds * RATE)):
             frame.pts, frame.time_base = index, Fraction(1, RATE)
+            frame.pict_type = PictureType.NONE  # else the source's key frames are forced on x264
             out.mux(video.encode(frame))
             out.mux(sound.encode(_tone(index)))
             if index % 1000 == 0:
