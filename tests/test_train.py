@@ -156,7 +156,7 @@ def test_videos_without_features_fail(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["keyframes", "soft", "importance", "ranking"])
 def test_every_target_is_learned(examples: list[Example], target: str) -> None:
-    run = learned(examples, f"target={target}", "epochs=20", "warmup_epochs=2")
+    run = learned(examples, f"target={target}", "epochs=30", "warmup_epochs=2")
     assert run.history[-1]["loss"] < run.history[0]["loss"]
     assert run.history[run.epoch - 1]["tau"] == max(row["tau"] for row in run.history)
     if target != "keyframes":  # 3 key frames in 20 steps say little of the rest
@@ -413,6 +413,15 @@ def test_unlabelled_videos_join(h5: Path, tmp_path: Path) -> None:
         train(settings, tmp_path / "run")
     run = train([*settings, "objective=mixed"], tmp_path / "run")
     assert "more.h5/video_1" in VideoGraph.from_pretrained(run.model).origin.videos
+
+
+def test_videos_without_labels_are_left_out_with_a_note(tmp_path: Path) -> None:
+    path = write_set(tmp_path / "tiny.h5", 3)
+    with h5py.File(path, "a") as file:
+        del file["video_2/gtscore"], file["video_2/user_anno"]
+    run = train([*TINY, f"dataset={path}", "splits=all", "epochs=1"], tmp_path / "run")
+    assert run.notes[0] == "1 videos without labels were left out."
+    assert VideoGraph.from_pretrained(run.model).origin.videos == ("video_1", "video_3")
 
 
 def test_killed_and_resumed_equals_uninterrupted(h5: Path, tmp_path: Path) -> None:

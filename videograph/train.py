@@ -107,7 +107,8 @@ def train(
         settings = _resumed(folder, settings)
         if (folder / MODEL).is_dir() and not (folder / STATE).exists():
             return _finished(folder)
-    dataset, training, validation = load_videos(settings)
+    loaded = load_videos(settings)
+    training, validation = loaded.training, loaded.validation
     plan = make_plan(settings, [*training, *validation])
     state = _read_state(folder) if resume else None
     Learner(plan, training, validation)  # refuses before anything is written or removed
@@ -116,15 +117,29 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / CONFIG, to_toml(plan.tables()).encode())
     learned = learn(plan, training, validation, state=state, keep=_Keeper(folder), hook=hook)
-    learned.model.origin = _origin(plan, dataset, training, learned, folder.resolve().name)
-    return _finish(folder, learned)
+    learned.model.origin = _origin(plan, loaded, learned, folder.resolve().name)
+    return _finish(folder, replace(learned, notes=(*loaded.notes, *learned.notes)))
 
 
 # -- the videos --------------------------------------------------------------------------------------
 
 
-def load_videos(settings: Settings) -> tuple[Dataset, list[Example], list[Example]]:
-    """The data set, the videos to learn from, and those that choose the epoch.
+@dataclass(frozen=True)
+class Loaded:
+    """The videos of a run, in memory."""
+
+    dataset: Dataset
+    """The set they are of."""
+    training: list[Example]
+    """To learn from."""
+    validation: list[Example]
+    """To choose the epoch by."""
+    notes: tuple[str, ...] = ()
+    """Sentences that a person should read."""
+
+
+def load_videos(settings: Settings) -> Loaded:
+    """The videos that the settings name, split as they say.
 
     Raises:
         UsageError: no data set is named, or nothing of that name is there.
@@ -144,7 +159,12 @@ def load_videos(settings: Settings) -> tuple[Dataset, list[Example], list[Exampl
     if settings.get("model", {}).get("language") == "shuffled":
         mixed = with_others_words([*training, *validation], config.seed)
         training, validation = mixed[: len(training)], mixed[len(training) :]
-    return dataset, training + _unlabelled(config), validation
+    untold = [e for e in training if not e.has_labels]
+    notes: list[str] = []
+    if config.objective == "supervised" and len(untold) < len(training):
+        training = [e for e in training if e.has_labels]
+        notes += [f"{len(untold)} videos without labels were left out."] if untold else []
+    return Loaded(dataset, training + _unlabelled(config), validation, tuple(notes))
 
 
 def _fold(config: TrainConfig, dataset: Dataset) -> Fold:
@@ -178,9 +198,8 @@ def _unlabelled(config: TrainConfig) -> list[Example]:
     return [e.without_labels() for e in named]
 
 
-def _origin(
-    plan: Plan, dataset: Dataset, training: Sequence[Example], learned: Learned, name: str
-) -> Origin:
+def _origin(plan: Plan, loaded: Loaded, learned: Learned, name: str) -> Origin:
+    dataset = loaded.dataset
     return Origin(
         encoder=dataset.features,
         preprocessing=dataset.preprocessing,
@@ -188,7 +207,7 @@ def _origin(
         name=name,
         objective=plan.train.objective,
         dataset=dataset.name,
-        videos=tuple(e.key for e in training),
+        videos=tuple(e.key for e in loaded.training),
         epoch=learned.epoch,
         seed=plan.train.seed,
         versions={"python": platform.python_version()}
@@ -265,9 +284,12 @@ def _finish(folder: Path, learned: Learned) -> Run:
     """Write the model, then the curves; the state goes last: until then the run can be resumed."""
     hidden = folder / f".{MODEL}.part"
     shutil.rmtree(hidden, ignore_errors=True)
-    learned.model.save_pretrained(hidden)
-    shutil.rmtree(folder / MODEL, ignore_errors=True)
-    os.replace(hidden, folder / MODEL)
+    try:
+        learned.model.save_pretrained(hidden)
+        shutil.rmtree(folder / MODEL, ignore_errors=True)
+        os.replace(hidden, folder / MODEL)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
     _write(folder / LOSSES, _csv(learned.history))
     _write(folder / CURVES, _curves(learned.history, learned.epoch))
     (folder / STATE).unlink(missing_ok=True)
