@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--words", help="an h5 with word_features of the videos")
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 256])
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--forms", nargs="+", choices=list(FORMS), default=list(FORMS))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -118,8 +119,9 @@ def main() -> None:
     print(f"{'width':>6} {'form':<22} {'s/epoch':>8} {'x plain':>8}")
     for width in arguments.widths:
         epochs: dict[str, Callable[[], object]] = {"plain attention": plain_epoch(videos, width)}
-        for name, settings in FORMS.items():
-            epochs[name] = our_epoch(videos, [f"model.width={width}", "device=cpu", *settings])
+        for name in arguments.forms:
+            settings = [f"model.width={width}", "device=cpu", *FORMS[name]]
+            epochs[name] = our_epoch(videos, settings)
         found = seconds(epochs, arguments.epochs)
         for name, value in found.items():
             ratio = value / found["plain attention"]
