@@ -81,7 +81,8 @@ def measure(work: Path) -> None:
     table, folds, lines = read_table(work), read_folds(), []
     large = np.load(work / "large.npy", mmap_mode="r")
     with h5py.File(DATA / "tvsum/tvsum_mobilenetv2.h5") as file:
-        teacher = {key: file[key]["features"][:].astype(np.float32) for key in file}
+        videos = [key for key in table if key.startswith("video_")]
+        teacher = {key: file[key]["features"][:].astype(np.float32) for key in videos}
     for number, fold in enumerate(folds):
         network = load_network(load(weights_file(work, number).read_bytes()))
         ours = {}
