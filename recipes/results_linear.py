@@ -1,0 +1,167 @@
+"""What the model stands beside: ridge regression, and a plain self-attention scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from results_data import change, classes, mean_object, places, title_cosine
+from results_trials import Bench, block_means, shared_order, spread_to_steps
+from torch import nn
+
+from videograph.examples import Example, batch_of
+from videograph.losses import ranking_loss
+from videograph.metrics import rank_correlation
+
+PENALTIES = (1.0, 3.0, 10.0, 30.0)
+WEIGHTS = {"f": 1.0, "o": 1.0, "c": 0.25, "d": 0.25, "p": 0.25, "t": 0.1}
+"""Squared weight of each group of inputs: frames, objects, classes, change, place, title."""
+
+
+class LinearMap:
+    """Ridge regression on block means, each video about its own mean; penalty chosen on validation."""
+
+    def __init__(self, bench: Bench, kinds: str) -> None:
+        self.bench, self.keys = bench, list(bench.users)
+        self.rows, n = {}, 0
+        for key in self.keys:
+            self.rows[key] = np.arange(n, n + len(bench.frames[key]))
+            n += len(bench.frames[key])
+        self.target = np.concatenate(
+            [_standard(block_means(shared_order(bench.users[k]))) for k in self.keys]
+        )
+        self.kernel = sum(WEIGHTS[kind] * self._kernel(kind) for kind in kinds)
+
+    def _kernel(self, kind: str) -> np.ndarray:
+        rows = np.concatenate([_centred(_inputs(self.bench, k, kind)) for k in self.keys]).astype(
+            np.float32
+        )
+        return (rows @ rows.T / (rows**2).sum(1).mean()).astype(np.float64)
+
+    def fitted(
+        self, train: Sequence[str], keys: Sequence[str], penalty: float
+    ) -> dict[str, np.ndarray]:
+        """Block scores of `keys` by the map that `train` gives."""
+        seen = np.concatenate([self.rows[k] for k in train])
+        gram = self.kernel[np.ix_(seen, seen)] + penalty * np.eye(len(seen))
+        weights = np.linalg.solve(gram, self.target[seen])
+        return {k: self.kernel[np.ix_(self.rows[k], seen)] @ weights for k in keys}
+
+    def penalty(self, fold: Mapping[str, Sequence[str]]) -> float:
+        """The penalty with the best tau on the fold's validation videos."""
+        taus = [
+            np.mean(
+                [self._tau(k, s) for k, s in self.fitted(fold["train"], fold["val"], p).items()]
+            )
+            for p in PENALTIES
+        ]
+        return PENALTIES[int(np.argmax(taus))]
+
+    def _tau(self, key: str, scores: np.ndarray) -> float:
+        users = self.bench.users[key]
+        return self.bench.tau(key, spread_to_steps(scores, users.shape[1]), "mode2")[0]
+
+    def test_scores(self, fold: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """Step scores of the test videos, fitted on train and validation videos."""
+        seen = [*fold["train"], *fold["val"]]
+        made = self.fitted(seen, fold["test"], self.penalty(fold))
+        return {k: spread_to_steps(s, self.bench.users[k].shape[1]) for k, s in made.items()}
+
+    def as_input(
+        self, fold: Mapping[str, Sequence[str]], n_parts: int = 5
+    ) -> dict[str, np.ndarray]:
+        """Block scores of all videos; never by a map that was fitted to that video."""
+        penalty, train = self.penalty(fold), list(fold["train"])
+        made = self.fitted(train, fold["val"], penalty)
+        made |= self.fitted([*train, *fold["val"]], fold["test"], penalty)
+        for part in range(n_parts):
+            held = train[part::n_parts]
+            made |= self.fitted([k for k in train if k not in held], held, penalty)
+        return {k: _standard(s) for k, s in made.items()}
+
+
+def _inputs(bench: Bench, key: str, kind: str) -> np.ndarray:
+    video = bench.dataset.videos[key]
+    if kind == "f":
+        return bench.frames[key]
+    if kind == "p":
+        return places(len(bench.frames[key]))
+    make = {"o": mean_object, "c": classes, "d": lambda v: change(v.features)[:, None],
+            "t": lambda v: title_cosine(v, bench.vectors)[:, None]}[kind]  # fmt: skip
+    return block_means(make(video))
+
+
+def _centred(rows: np.ndarray) -> np.ndarray:
+    return rows - rows.mean(0)
+
+
+def _standard(row: np.ndarray) -> np.ndarray:
+    return (row - row.mean()) / max(float(row.std()), 1e-9)
+
+
+class AttentionScorer(nn.Module):
+    """Self-attention over all steps, then two layers for each: after VASNet (Fajtl et al., 2018)."""
+
+    def __init__(self, dim: int, width: int = 32) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Dropout(0.2), nn.Linear(dim, width), nn.LayerNorm(width))
+        self.attend = nn.MultiheadAttention(width, 1, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+        self.score = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, 1)
+        )
+
+    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(B, T)."""
+        x = self.enter(features)
+        heard, _ = self.attend(x, x, x, key_padding_mask=~mask, need_weights=False)
+        return self.score(self.norm(x + heard)).squeeze(-1)
+
+
+def attention_trial(
+    bench: Bench, fold: Mapping[str, Sequence[str]], made: Sequence[Example], seed: int, mode: str
+) -> dict[str, Any]:
+    """The scorer by the same recipe: inputs, loss, epochs, choice of epoch, and running mean of weights."""
+    torch.manual_seed(seed)
+    by_key = {e.key: e for e in made}
+    train = [by_key[k] for k in fold["train"]]
+    model = AttentionScorer(made[0].inputs.features.shape[-1])
+    kept = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
+    best, outcome = -1.0, {}
+    for epoch in range(1, 15):
+        model.train()
+        order = torch.randperm(len(train)).tolist()
+        for i in range(0, len(order), 9):
+            inputs, target = batch_of([train[j] for j in order[i : i + 9]], 0.15)
+            assert target is not None and target.importance is not None
+            loss = ranking_loss(
+                model(inputs.features, inputs.frame_mask), target.importance, inputs.frame_mask
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            kept.update_parameters(model)
+        taus = [
+            rank_correlation(_score(kept, by_key[k]), by_key[k].users, mode=mode).tau[0]
+            for k in fold["val"]
+        ]
+        if np.mean(taus) > best:
+            best = float(np.mean(taus))
+            scores = {
+                k: spread_to_steps(_score(kept, by_key[k]), bench.users[k].shape[1])
+                for k in fold["test"]
+            }
+            outcome = {"epoch": epoch, "validation": best, "scores": scores}
+    scores = outcome.pop("scores")
+    return outcome | {"test": {k: bench.tau(k, s, mode) for k, s in scores.items()}}
+
+
+@torch.inference_mode()
+def _score(model: nn.Module, example: Example) -> np.ndarray:
+    model.eval()
+    return model(example.inputs.features, example.inputs.frame_mask)[0].double().numpy()
