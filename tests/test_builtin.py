@@ -216,15 +216,30 @@ def test_any_size_and_content_gives_finite_features(size: tuple[int, int], conte
 
 
 def test_batches_of_any_size_give_the_very_same() -> None:
-    frames = np.stack([painted(np.roll(texture(144, 256), 9 * k, 1)) for k in range(7)])
+    frames = np.stack([painted(np.roll(texture(144, 256), 9 * k, 1)) for k in range(19)])
     encoder = load()
     whole = encoder.encode(frames)
-    for size in (1, 3):
+    for size in (1, 3, 8):
         starts = range(0, len(frames), size)
         parts = [encoder.encode(frames[s : s + size], frames[s - 1] if s else None) for s in starts]
         for name in Encoded.__dataclass_fields__:
             joined = np.concatenate([getattr(part, name) for part in parts])
             np.testing.assert_array_equal(joined, getattr(whole, name), name)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_frame_of_larger_pixels_has_the_same_features(times: int) -> None:
+    frames = np.stack([painted(texture(144, 256, seed)) for seed in (1, 2)])
+    large = frames.repeat(times, axis=1).repeat(times, axis=2)
+    np.testing.assert_allclose(
+        load().encode(large).features, load().encode(frames).features, atol=1e-5
+    )
+
+
+def test_the_last_pixels_of_an_odd_frame_count() -> None:
+    frames = np.stack([painted(texture(143, 255, seed)) for seed in (1, 2)])
+    whole = np.pad(frames, ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(load().encode(frames).features, load().encode(whole).features)
 
 
 def test_frames_that_are_a_view_are_read_right() -> None:

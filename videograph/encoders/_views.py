@@ -1,9 +1,13 @@
-"""A frame at the sizes the encoder without weights works at, and the means and maps taken there."""
+"""Frames at the sizes the encoder without weights works at, and the means and maps taken there.
+
+Frames come in batches, and every array has the batch as its first axis: a call of NumPy costs about as
+much as its work on one small map. What is said of a frame never depends on the others of its batch.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import cast
 
@@ -16,44 +20,110 @@ MIN_SIDE = 16  # smaller frames are stretched to it, so that every grid cell hol
 N_DIRECTIONS = 6
 
 # Light, red-green, yellow-blue from R, G, B in 0..255; all three come out within [-1, 1].
-_OPPONENT = np.array([[0.299, 0.587, 0.114], [1, -1, 0], [0.5, 0.5, -1]], np.float32).T / 255
+_OPPONENT = np.array([[0.299, 0.587, 0.114], [1, -1, 0], [0.5, 0.5, -1]], np.float32) / 255
 
 
 @dataclass(frozen=True)
-class View:
-    """One frame at its working sizes; what the next frame needs of it for motion, and more."""
+class Views:
+    """Frames at their working sizes; what the next frames need of them for motion, and more."""
 
     fine: np.ndarray
-    """Light, (2 h, 2 w)."""
+    """Light, (n, 2 h, 2 w)."""
     planes: np.ndarray
-    """Light, red-green, yellow-blue, (3, h, w)."""
+    """Light, red-green, yellow-blue, (n, 3, h, w)."""
     near: np.ndarray
     """The planes, slightly blurred."""
     standout: np.ndarray
-    """Distance of each pixel's colour from its surroundings, (h, w)."""
+    """Distance of each pixel's colour from its surroundings, (n, h, w)."""
+    edges: np.ndarray
+    """Edges of the light, (n, h, w)."""
     outline: np.ndarray
-    """Edges of the light, blurred, (h, w)."""
+    """The edges, blurred."""
     spectrum: np.ndarray
     """Fourier transform of the light."""
 
+    def last(self) -> Views:
+        """The last frame alone."""
+        return Views(*(array[-1:] for array in self._arrays()))
+
+    def befores(self, before: Views | None) -> Views:
+        """The frame before each of these; the first of a video follows itself.
+
+        Args:
+            before: the frame before the first, a batch of one, or None at the start of a video.
+        """
+        pairs = zip((before or self)._arrays(), self._arrays(), strict=True)
+        return Views(*(np.concatenate([first[:1], rest[:-1]]) for first, rest in pairs))
+
+    def batch_of_one(self) -> Views:
+        """Of a single frame: with the batch axis."""
+        return Views(*(array[None] for array in self._arrays()))
+
+    def without_batch(self) -> Views:
+        """The first frame, without the batch axis."""
+        return Views(*(array[0] for array in self._arrays()))
+
+    def _arrays(self) -> list[np.ndarray]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+def views_of(images: np.ndarray) -> Views:
+    """Frames, (n, height, width, 3) uint8 RGB of any size, at their working sizes."""
+    fine, planes = _reduced(images)
+    near = blur(planes, 1.0)
+    standout = length_of(near - blur(planes, 0.12 * max(planes.shape[2:])))
+    edges = coarse_edges(planes[:, 0])
+    spectrum = cast(np.ndarray, fft.rfft2(windowed(planes[:, 0])))
+    return Views(fine, planes, near, standout, edges, blur(edges, 1.5), spectrum)
+
+
+View = Views
+"""One frame of them, without the batch axis."""
+
 
 def view_of(image: np.ndarray) -> View:
-    """A frame, (height, width, 3) uint8 RGB of any size, at its working sizes."""
-    picture = Image.fromarray(image)
-    factor = max(1, round(max(picture.size) / FINE_SIDE))
-    if min(picture.size) < MIN_SIDE * factor:
-        size = [max(MIN_SIDE * factor, side) for side in picture.size]
-        picture = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-    pixels = np.asarray(picture.reduce(factor))
-    height, width = (side - side % 2 for side in pixels.shape[:2])
-    flat = pixels[:height, :width].reshape(-1, 3).astype(np.float32) @ _OPPONENT
-    planes = np.ascontiguousarray(flat.T).reshape(3, height, width)
-    small = halve(planes)
-    near = blur(small, 1.0)
-    standout = length_of(near - blur(small, 0.12 * max(small.shape)))
-    outline = blur(coarse_edges(small[0]), 1.5)
-    spectrum = cast(np.ndarray, fft.rfft2(windowed(small[0])))
-    return View(planes[0], small, near, standout, outline, spectrum)
+    """One frame, (height, width, 3) uint8 RGB, at its working sizes, without the batch axis."""
+    return views_of(image[None]).without_batch()
+
+
+def _reduced(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of squares of pixels: light, (n, 2 h, 2 w), and three planes of half that size."""
+    factor = max(1, round(max(images.shape[1:3]) / FINE_SIDE))
+    if min(images.shape[1:3]) < MIN_SIDE * factor:
+        images = np.stack([_stretched(image, MIN_SIDE * factor) for image in images])
+    n = len(images)
+    height, width = (math.ceil(side / factor) // 2 * 2 for side in images.shape[1:3])
+    images = _fitted(images, height * factor, width * factor)
+    rows = images[:, ::factor].astype(np.uint16)
+    for k in range(1, factor):
+        rows += images[:, k::factor]
+    # The rest of the mean, over columns, and the change of colours are one product.
+    rows = rows.astype(np.float32).reshape(n, height, -1)
+    light = rows.reshape(n, -1, 3 * factor) @ _mean_colours(factor, factor)[0]
+    rows = rows[:, ::2] + rows[:, 1::2]
+    pairs = rows.reshape(n, -1, 6 * factor).swapaxes(1, 2)
+    planes = _mean_colours(2 * factor, 2 * factor) @ pairs
+    return light.reshape(n, height, width), planes.reshape(n, 3, height // 2, width // 2)
+
+
+@lru_cache(maxsize=64)
+def _mean_colours(rows: int, columns: int) -> np.ndarray:
+    """Takes sums over `rows` of R, G, B of neighbouring pixels to planes of their mean, (3, 3 columns)."""
+    return np.tile(_OPPONENT, columns) / np.float32(rows * columns)
+
+
+def _stretched(image: np.ndarray, least: int) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    width, height = (max(least, side) for side in picture.size)
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _fitted(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Images cut at the end, or their last pixels repeated, to a size."""
+    missing = [max(0, a - b) for a, b in zip((height, width), images.shape[1:3], strict=True)]
+    if any(missing):
+        images = np.pad(images, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
+    return images[:, :height, :width]
 
 
 def halve(maps: np.ndarray) -> np.ndarray:
@@ -95,8 +165,22 @@ def _means_between(n: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     return covered / covered.sum(-1, keepdims=True)
 
 
+def mean_of(maps: np.ndarray) -> np.ndarray:
+    """Mean over the last two axes; of truths, the share that is true."""
+    return maps.sum((-2, -1), dtype=np.float32) / np.float32(maps.shape[-2] * maps.shape[-1])
+
+
+def deviation_of(maps: np.ndarray) -> np.ndarray:
+    """Standard deviation over the last two axes."""
+    centred = maps - mean_of(maps)[..., None, None]
+    centred *= centred
+    return np.sqrt(mean_of(centred))
+
+
 def length_of(planes: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("chw,chw->hw", planes, planes))
+    """Length of each pixel's vector, planes (n, 3, h, w) -> (n, h, w)."""
+    square = planes * planes
+    return np.sqrt(square[:, 0] + square[:, 1] + square[:, 2])
 
 
 @lru_cache(maxsize=8)
@@ -106,33 +190,41 @@ def _window(height: int, width: int) -> np.ndarray:
 
 
 def windowed(light: np.ndarray) -> np.ndarray:
-    return (light - light.mean()) * _window(*light.shape)
+    return (light - mean_of(light)[:, None, None]) * _window(*light.shape[1:])
 
 
 def edge_maps(fine: np.ndarray) -> np.ndarray:
-    """Energy of each edge direction and of all together, halved to the small size, (7, h, w)."""
+    """Energy of each edge direction and of all together, halved to the small size, (n, 7, h, w)."""
     across = np.zeros_like(fine)
     down = np.zeros_like(fine)
-    np.subtract(fine[:, 2:], fine[:, :-2], out=across[:, 1:-1])
-    np.subtract(fine[2:], fine[:-2], out=down[1:-1])
-    square = across * across + down * down
-    strength = np.sqrt(square)
+    np.subtract(fine[:, :, 2:], fine[:, :, :-2], out=across[:, :, 1:-1])
+    np.subtract(fine[:, 2:], fine[:, :-2], out=down[:, 1:-1])
+    mixed = across * down
+    across *= across
+    down *= down
+    square = across + down
+    across -= down
+    strength = np.sqrt(square, out=down)
     # Directions as angles doubled, so that dark-to-bright and bright-to-dark are the same edge.
-    scale = strength / (square + np.float32(4e-4))
-    cosine, sine = (across * across - down * down) * scale, 2 * across * down * scale
-    maps = np.empty((N_DIRECTIONS + 1, *fine.shape), np.float32)
-    for k in range(N_DIRECTIONS):
-        angle = 2 * math.pi * k / N_DIRECTIONS
-        np.add(
-            cosine * np.float32(math.cos(angle)), sine * np.float32(math.sin(angle)), out=maps[k]
-        )
-    np.maximum(maps, 0, out=maps)
-    maps[N_DIRECTIONS] = strength
-    return halve(maps)
+    square += np.float32(4e-4)
+    scale = np.divide(strength, square, out=square)
+    across *= scale  # now strength times the cosine
+    mixed *= np.float32(math.sqrt(3)) * scale  # and times the sine, by sin 60° from the start
+    n, height, width = fine.shape
+    maps = np.empty((n, N_DIRECTIONS + 1, height // 2, width // 2), np.float32)
+    half = np.float32(0.5) * across
+    for k, energy in enumerate((across, half + mixed, mixed - half)):  # along 0, 60, 120 degrees
+        # Opposite directions are the parts above and below 0 of one map.
+        net = halve(energy)
+        total = halve(np.abs(energy, out=energy))
+        maps[:, k] = (total + net) * np.float32(0.5)
+        maps[:, k + 3] = (total - net) * np.float32(0.5)
+    maps[:, N_DIRECTIONS] = halve(strength)
+    return maps
 
 
 def coarse_edges(light: np.ndarray) -> np.ndarray:
     edges = np.zeros_like(light)
-    edges[:, 1:] += np.abs(np.diff(light, axis=1))
-    edges[1:] += np.abs(np.diff(light, axis=0))
+    edges[:, :, 1:] = np.abs(light[:, :, 1:] - light[:, :, :-1])
+    edges[:, 1:] += np.abs(light[:, 1:] - light[:, :-1])
     return edges
