@@ -97,7 +97,8 @@ def _reduced(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = images[:, ::factor].astype(np.uint16)
     for k in range(1, factor):
         rows += images[:, k::factor]
-    # The rest of the mean, over columns, and the change of colours are one product.
+    # The rest of the mean, over columns, and the change of colours are one product; no rounding to
+    # bytes comes between, so thresholds further on see the mean itself.
     rows = rows.astype(np.float32).reshape(n, height, -1)
     light = rows.reshape(n, -1, 3 * factor) @ _mean_colours(factor, factor)[0]
     rows = rows[:, ::2] + rows[:, 1::2]
