@@ -37,7 +37,9 @@ HERE = Path(__file__).resolve().parent.parent / "docs" / "results"
 SETS = {
     "tvsum": ("tvsum", "mobilenetv2", "tvsum_5fold.json", "mode1"),
     "summe": ("summe", "dino_vitb16", "summe_dino_5fold.json", "mode2"),
+    "summe21": ("summe", "dino_pca128", "", "mode2"),
 }
+"""Folder, picture features, folds and mode of the rank correlation; without folds nothing is trained."""
 
 
 def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Variant:
@@ -58,12 +60,23 @@ VARIANTS = [
     variant("frames shuffled", shuffle_frames=True),
     variant("separate weights", share_weights=False),
     variant("K = 2", n_recursions=2),
-    Variant("without the linear map", extra=("change",)),
+    Variant("linear map as an input", extra=("change", "linear")),
     variant("K = 4", n_recursions=4),
     variant("K = 5", n_recursions=5),
-    Variant("unsupervised", {"": {"objective": "unsupervised", "select": "last", "epochs": 10}},
-            extra=("change",)),
+    variant("unsupervised", {"objective": "unsupervised", "select": "last", "epochs": 10}),
 ]  # fmt: skip
+
+
+_BOTH = "full + ridge, frames"
+PAIRS = [
+    *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
+      "ridge, frames", "ridge, all inputs", "without words", "words shuffled", "without objects",
+      "without words and objects", "K = 0", "K = 1", "attention scorer")),
+    *((_BOTH, other) for other in ("ridge, frames", "ridge, all inputs", "full",
+      "without words + ridge, frames", "without objects + ridge, frames", "K = 0 + ridge, frames",
+      "without words and objects + ridge, frames")),
+]  # fmt: skip
+"""Rows whose difference is shown with its interval."""
 
 
 def bench(name: str) -> Bench:
@@ -98,10 +111,12 @@ def references(name: str) -> None:
         row("title-caption cosine", lambda k: title_cosine(videos[k], made.vectors))
     training_free = {k: score_video(v.as_features("x")).scores for k, v in videos.items()}
     row("VideoGraph, training-free", lambda k: training_free[k])
-    for title, kinds in (("ridge, frames", "f"), ("ridge, all inputs", "focdpt")):
-        kinds = (
-            kinds if name == "tvsum" else kinds.replace("o", "").replace("c", "").replace("t", "")
-        )
+    for title, kinds in (
+        ("ridge, frames", "f"),
+        ("ridge, all inputs", "fdp" + "oct" * (name == "tvsum")),
+    ):
+        if not SETS[name][2]:
+            continue
         linear, scores = LinearMap(made, kinds), {}
         for fold in folds(name):
             scores |= linear.test_scores(fold)
@@ -136,6 +151,7 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
     found = json.loads(path.read_text()) if path.is_file() else {}
     made, mode, cache = bench(name), SETS[name][3], {}
     linear = LinearMap(made, "f")
+    beside = [linear.test_blocks(fold) for fold in folds(name)]
     rows = [v for v in VARIANTS if not wanted or v.name in wanted]
     names = {v.name: v for v in rows} | (
         {"attention scorer": None} if not wanted or "attention scorer" in wanted else {}
@@ -154,45 +170,48 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
                 if chosen is None:
                     outcome.append(attention_trial(made, fold, cache[made_for], seed, mode))
                 else:
-                    outcome.append(run_examples(made, fold, chosen, seed, cache[made_for], mode))
+                    outcome.append(
+                        run_examples(made, fold, chosen, seed, cache[made_for], mode, beside[i])
+                    )
             found[key] = {
                 "epochs": [o["epoch"] for o in outcome],
-                "validation": [o["validation"] for o in outcome],
+                "validation": [o.get("validation") for o in outcome],
                 "test": {k: v for o in outcome for k, v in o["test"].items()},
+                "beside": {k: v for o in outcome for k, v in o.get("beside", {}).items()},
                 "cpu_seconds": time.process_time() - began,
             }
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(_rounded(found), indent=0))
-            v, t = np.mean(found[key]["validation"]), _mean(found[key]["test"], 0)
+            t, b = (
+                _mean(found[key][part], 0) if found[key][part] else 0 for part in ("test", "beside")
+            )
             print(
-                f"{key:34} val {v:.4f} test {t:.4f} cpu {found[key]['cpu_seconds']:.0f} s",
+                f"{key:34} {t:.4f} beside {b:.4f} cpu {found[key]['cpu_seconds']:.0f} s",
                 flush=True,
             )
 
 
 def table(name: str) -> None:
-    """Mean over folds and seeds, sd over seeds, and differences to the full model, as Markdown."""
+    """Mean over videos and seeds, sd over seeds, and paired differences, as Markdown."""
     path = HERE / f"trials_{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
     fixed = json.loads((HERE / f"references_{name}.json").read_text())
-    by_row: dict[str, list[dict[str, Any]]] = {}
-    for key, outcome in found.items():
-        by_row.setdefault(key.rpartition("/")[0], []).append(outcome["test"])
-    per_video = {row: _over_seeds(runs) for row, runs in by_row.items()} | {
-        row: values for row, values in fixed.items()
-    }
-    full = per_video.get("full")
-    print("| row | tau | rho | sd over seeds (tau) | seeds | full minus this, 95 % interval |")
-    print("|---|---|---|---|---|---|")
-    for row, values in per_video.items():
-        runs = by_row.get(row, [])
+    rows: dict[str, list[dict[str, Any]]] = {row: [values] for row, values in fixed.items()}
+    for part, suffix in (("test", ""), ("beside", " + ridge, frames")):
+        for key, outcome in found.items():
+            if outcome[part]:
+                rows.setdefault(key.rpartition("/")[0] + suffix, []).append(outcome[part])
+    means = {row: _over_seeds(runs) for row, runs in rows.items()}
+    print("| row | tau | rho | sd over seeds | seeds |\n|---|---|---|---|---|")
+    for row, runs in rows.items():
         sd = f"{np.std([_mean(r, 0) for r in runs], ddof=1):.3f}" if len(runs) > 1 else "-"
-        gap = "-"
-        if full is not None and row != "full":
-            gap = str(bootstrap_interval(np.array([full[k][0] - values[k][0] for k in full])))
-        print(
-            f"| {row} | {_mean(values, 0):.3f} | {_mean(values, 1):.3f} | {sd} | {len(runs) or '-'} | {gap} |"
-        )
+        n = "-" if row in fixed else len(runs)
+        print(f"| {row} | {_mean(means[row], 0):.3f} | {_mean(means[row], 1):.3f} | {sd} | {n} |")
+    print("\n| difference in tau | mean and 95 % interval over videos |\n|---|---|")
+    for a, b in PAIRS:
+        if a in means and b in means:
+            gap = np.array([means[a][k][0] - means[b][k][0] for k in means[a]])
+            print(f"| {a} minus {b} | {bootstrap_interval(gap)} |")
 
 
 def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, list[float]]:

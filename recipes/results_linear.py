@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from results_data import change, classes, mean_object, places, title_cosine
-from results_trials import Bench, block_means, shared_order, spread_to_steps
+from results_trials import Bench, block_means, shared_order, spread_to_steps, standard
 from torch import nn
 
 from videograph.examples import Example, batch_of
@@ -30,7 +30,7 @@ class LinearMap:
             self.rows[key] = np.arange(n, n + len(bench.frames[key]))
             n += len(bench.frames[key])
         self.target = np.concatenate(
-            [_standard(block_means(shared_order(bench.users[k]))) for k in self.keys]
+            [standard(block_means(shared_order(bench.users[k]))) for k in self.keys]
         )
         self.kernel = sum(WEIGHTS[kind] * self._kernel(kind) for kind in kinds)
 
@@ -63,10 +63,13 @@ class LinearMap:
         users = self.bench.users[key]
         return self.bench.tau(key, spread_to_steps(scores, users.shape[1]), "mode2")[0]
 
+    def test_blocks(self, fold: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        """Block scores of the test videos, fitted on train and validation videos."""
+        return self.fitted([*fold["train"], *fold["val"]], fold["test"], self.penalty(fold))
+
     def test_scores(self, fold: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
-        """Step scores of the test videos, fitted on train and validation videos."""
-        seen = [*fold["train"], *fold["val"]]
-        made = self.fitted(seen, fold["test"], self.penalty(fold))
+        """The same at every step."""
+        made = self.test_blocks(fold)
         return {k: spread_to_steps(s, self.bench.users[k].shape[1]) for k, s in made.items()}
 
     def as_input(
@@ -79,7 +82,7 @@ class LinearMap:
         for part in range(n_parts):
             held = train[part::n_parts]
             made |= self.fitted([k for k in train if k not in held], held, penalty)
-        return {k: _standard(s) for k, s in made.items()}
+        return {k: standard(s) for k, s in made.items()}
 
 
 def _inputs(bench: Bench, key: str, kind: str) -> np.ndarray:
@@ -95,10 +98,6 @@ def _inputs(bench: Bench, key: str, kind: str) -> np.ndarray:
 
 def _centred(rows: np.ndarray) -> np.ndarray:
     return rows - rows.mean(0)
-
-
-def _standard(row: np.ndarray) -> np.ndarray:
-    return (row - row.mean()) / max(float(row.std()), 1e-9)
 
 
 class AttentionScorer(nn.Module):
@@ -131,13 +130,13 @@ def attention_trial(
     kept = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.05)
     best, outcome = -1.0, {}
     for epoch in range(1, 15):
         model.train()
         order = torch.randperm(len(train)).tolist()
-        for i in range(0, len(order), 9):
-            inputs, target = batch_of([train[j] for j in order[i : i + 9]], 0.15)
+        for i in range(0, len(order), 5):
+            inputs, target = batch_of([train[j] for j in order[i : i + 5]], 0.15)
             assert target is not None and target.importance is not None
             loss = ranking_loss(
                 model(inputs.features, inputs.frame_mask), target.importance, inputs.frame_mask
