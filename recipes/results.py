@@ -71,7 +71,12 @@ _BOTH = "full + ridge, frames"
 PAIRS = [
     *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
       "ridge, frames", "ridge, all inputs", "without words", "words shuffled", "without objects",
-      "without words and objects", "K = 0", "K = 1", "attention scorer")),
+      "without words and objects", "K = 0", "K = 1", "attention scorer",
+      "without time encoding", "unsupervised")),
+    ("VideoGraph, training-free", "smoothed feature change"),
+    ("attention scorer", "ridge, frames"),
+    ("without words and objects", "ridge, frames"),
+    ("without words and objects + ridge, frames", "ridge, frames"),
     *((_BOTH, other) for other in ("ridge, frames", "ridge, all inputs", "full",
       "without words + ridge, frames", "without objects + ridge, frames", "K = 0 + ridge, frames",
       "without words and objects + ridge, frames")),

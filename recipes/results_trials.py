@@ -151,7 +151,7 @@ class Variant:
 
 RECIPE: dict[str, dict[str, Any]] = {
     "": dict(
-        target="ranking", select="mode1", epochs=14, patience=0, batch_size=5, accumulate=1,
+        target="ranking", select="auto", epochs=14, patience=0, batch_size=5, accumulate=1,
         learning_rate=4e-3, weight_decay=0.05, warmup_epochs=2, average=0.9, device="cpu",
     ),
     "model": dict(width=32, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative"),
