@@ -468,6 +468,9 @@ def test_splits_fail(tmp_path: Path):
         ("{", "not readable JSON"),
         ("{}", "holds no list of splits"),
         ('[{"train": []}]', "split 0: test or test_keys is missing"),
+        ('{"folds": [{"test": 5}]}', "split 0: test is 5; a list of strings is needed"),
+        ('[{"test": "video_1"}]', "split 0: test is 'video_1'; a list of strings"),
+        ('[{"test": ["video_1"], "train_keys": [[1]]}]', r"split 0: train is \[\[1\]\]; a list"),
         ('[{"test": ["x"]}]', "tests none of the videos at hand"),
     ]:
         path.write_text(content, encoding="utf-8")

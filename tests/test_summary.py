@@ -13,6 +13,7 @@ from videograph.errors import UsageError
 from videograph.records import Clock, Shots, from_change_points, to_change_points
 from videograph.summary import (
     PROTOCOLS,
+    VARIANTS,
     Protocol,
     choose,
     frame_capacity,
@@ -80,11 +81,37 @@ def test_shot_score_variants_differ_as_the_public_code_does() -> None:
     assert score_shots(frames, shots, "int1000").tolist() == [300, 500, 900]
 
 
-def test_capacity_variants() -> None:
+def test_capacity_variants_where_shots_stop_short() -> None:
+    """Shots cover 90 of 101 frames: 15 frames of the video, 13 of what the shots cover, 15.15 unrounded."""
+    shots, picks, scores = shots_of(14, 13, 63), np.array([0, 14, 27]), np.array([0.9, 0.8, 0.1])
+    capacities = [frame_capacity(shots, 0.15, how, 101) for how in VARIANTS["capacity"]]
+    assert capacities == [15, 13, 15.15]
+    chosen = {
+        how: select(scores, picks, shots, protocol=Protocol(capacity=how), n_frames=101)
+        for how in VARIANTS["capacity"]
+    }
+    first_frames = {how: int(s.frame_mask(shots).argmax()) for how, s in chosen.items()}
+    assert first_frames == {"floor_n_frames": 0, "floor_last_end": 14, "real": 0}
+    mask = chosen["floor_last_end"].frame_mask(shots)
+    assert (len(mask), int(mask.sum())) == (101, 13)
+
+
+def test_capacity_variants_where_shots_cover_the_video() -> None:
     shots = shots_of(5, 5)
-    assert frame_capacity(shots, 0.15) == 1
-    assert frame_capacity(shots, 0.15, "floor_last_end") == 1
-    assert frame_capacity(shots, 0.15, "real") == 1.5
+    assert frame_capacity(shots, 0.15) == frame_capacity(shots, 0.15, "floor_last_end") == 1
+    assert frame_capacity(shots_of(50, 50), 0.15) == 15  # 0.15 in binary would give 14
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_real_capacity_differs_in_the_number_only(seed: int) -> None:
+    """Lengths are whole, so no shot fits in 1.5 frames that does not fit in 1: the choice is the same."""
+    rng = np.random.default_rng(seed)
+    shots = shots_of(*rng.integers(1, 9, 12))
+    real, floor = (frame_capacity(shots, 0.3, how) for how in ("real", "floor_n_frames"))
+    assert floor <= real < floor + 1
+    values = rng.random(12)
+    same = knapsack(values, shots.lengths, real) == knapsack(values, shots.lengths, floor)
+    assert same.all()
 
 
 def test_unknown_protocols_are_refused() -> None:
@@ -120,22 +147,24 @@ def test_knapsack_equals_brute_force_ties_included(seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_knapsack_reaches_an_independent_solvers_value(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    n = 60
-    values, weights = rng.random(n), rng.integers(20, 400, n)
-    capacity = int(weights.sum() * 0.15)
-    chosen = knapsack(values, weights, capacity)
-    solved = milp(
-        -values,
-        integrality=np.ones(n),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(weights[None].astype(float), -np.inf, capacity),
-        options={"mip_rel_gap": 0.0},
-    )
-    assert weights[chosen].sum() <= capacity
-    assert values[chosen].sum() == pytest.approx(-solved.fun, abs=1e-9)
+@pytest.mark.parametrize("block", range(4))
+def test_knapsack_reaches_an_independent_solvers_value(block: int) -> None:
+    """1,000 random videos of 12 to 25 shots, 250 in each block, against HiGHS."""
+    for seed in range(250 * block, 250 * (block + 1)):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(12, 26))
+        values, weights = rng.random(n), rng.integers(20, 400, n)
+        capacity = int(weights.sum() * rng.uniform(0.1, 0.5))
+        chosen = knapsack(values, weights, capacity)
+        solved = milp(
+            -values,
+            integrality=np.ones(n),
+            bounds=Bounds(0, 1),
+            constraints=LinearConstraint(weights[None].astype(float), -np.inf, capacity),
+            options={"mip_rel_gap": 0.0},
+        )
+        assert weights[chosen].sum() <= capacity
+        assert values[chosen].sum() == pytest.approx(-solved.fun, abs=1e-9), seed
 
 
 def test_knapsack_of_a_days_shots() -> None:

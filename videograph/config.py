@@ -329,3 +329,4 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         _one_of("protocol", self.protocol, EVALUATE_PROTOCOLS)
         _in_range("n_draws", self.n_draws, 1, 100_000)
+        _in_range("seed", self.seed, 0, 1_000_000_000)

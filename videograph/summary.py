@@ -145,12 +145,25 @@ def score_shots(frame_scores: np.ndarray, shots: Shots, how: str = "mean_inclusi
     return np.floor(1000 * mean) if how == "int1000" else mean
 
 
-def frame_capacity(shots: Shots, share: Fraction | float, how: str = "floor_n_frames") -> float:
-    """Frames that a summary may hold; `how`: see `Protocol.capacity`.
+def frame_capacity(
+    shots: Shots,
+    share: Fraction | float,
+    how: str = "floor_n_frames",
+    n_frames: int | None = None,
+) -> float:
+    """Frames that a summary may hold.
 
-    "floor_n_frames" and "floor_last_end" agree here, because `Shots` cover the video.
+    "floor_last_end" differs from "floor_n_frames" where the shots stop short of the video's end. "real"
+    differs in the number only: shots are whole frames long, so whatever fits in it fits in its floor.
+
+    Args:
+        shots: the video's shots.
+        share: share of the frames that may be chosen.
+        how: see `Protocol.capacity`.
+        n_frames: frames of the video; None: the shots cover it.
     """
-    frames = Fraction(share) * shots.n_frames
+    counted = shots.n_frames if n_frames is None or how == "floor_last_end" else n_frames
+    frames = Fraction(str(share)) * counted  # as written: 0.15 is a little less in binary
     return float(frames) if how == "real" else int(frames)
 
 
@@ -259,8 +272,10 @@ class Selection:
     """(n_frames,) float64."""
 
     def frame_mask(self, shots: Shots) -> np.ndarray:
-        """The summary frame by frame, (n_frames,) bool."""
-        return np.repeat(self.chosen, shots.lengths)
+        """The summary frame by frame, (n_frames,) bool; frames after the last shot are not in it."""
+        mask = np.zeros(len(self.frame_scores), dtype=bool)
+        mask[: shots.n_frames] = np.repeat(self.chosen, shots.lengths)
+        return mask
 
 
 def select(
@@ -270,6 +285,7 @@ def select(
     *,
     share: Fraction | float = DEFAULT_SHARE,
     protocol: Protocol | str = "ours",
+    n_frames: int | None = None,
 ) -> Selection:
     """The benchmark's summary: shots of greatest total score within a share of the frames.
 
@@ -279,6 +295,7 @@ def select(
         shots: the video's shots.
         share: share of the frames that may be chosen.
         protocol: a `Protocol`, or the name of one in `PROTOCOLS`.
+        n_frames: frames of the video, where its shots stop short of the end; None: they cover it.
 
     Raises:
         UsageError: no protocol has that name.
@@ -287,9 +304,10 @@ def select(
         if protocol not in PROTOCOLS:
             raise UsageError(f'no protocol named "{protocol}". Available: {", ".join(PROTOCOLS)}.')
         protocol = PROTOCOLS[protocol]
-    frame_scores = spread_scores(scores, picks, shots.n_frames, protocol.spread)
+    n_frames = shots.n_frames if n_frames is None else n_frames
+    frame_scores = spread_scores(scores, picks, n_frames, protocol.spread)
     shot_scores = score_shots(frame_scores, shots, protocol.shot_score)
-    capacity = frame_capacity(shots, share, protocol.capacity)
+    capacity = frame_capacity(shots, share, protocol.capacity, n_frames)
     return Selection(knapsack(shot_scores, shots.lengths, capacity), shot_scores, frame_scores)
 
 

@@ -106,9 +106,14 @@ def _read(file: Path) -> list[Fold]:
 def _fold(file: Path, i: int, row: Any) -> Fold:
     if not isinstance(row, dict) or not ("test" in row or "test_keys" in row):
         raise VideographError(f"{file}, split {i}: test or test_keys is missing.")
-    parts = (row.get(name, row.get(f"{name}_keys", [])) for name in ("train", "val", "test"))
+    parts = [row.get(name, row.get(f"{name}_keys", [])) for name in ("train", "val", "test")]
+    for name, part in zip(("train", "val", "test"), parts, strict=True):
+        if not isinstance(part, list) or not all(isinstance(key, str) for key in part):
+            raise VideographError(
+                f"{file}, split {i}: {name} is {part!r:.80}; a list of strings is needed, the keys of videos."
+            )
     # Published keys may carry the h5 they belong to: "../data/eccv16_dataset_tvsum.h5/video_7".
-    return Fold(*(tuple(str(key).rsplit("/", 1)[-1] for key in part) for part in parts))
+    return Fold(*(tuple(key.rsplit("/", 1)[-1] for key in part) for part in parts))
 
 
 def _warnings(kept: tuple[Fold, ...], keys: Collection[str]) -> tuple[str, ...]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from videograph.config import EvaluateConfig
 from videograph.datasets import Dataset
 from videograph.datasets._splits import Splits
+from videograph.errors import UsageError
 from videograph.evaluate._choose import folds_of
 from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
+
+if TYPE_CHECKING:
+    from videograph.model import Words
 
 TRAINED_ON = "trained_on"
 """Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
@@ -27,6 +32,8 @@ def predict(
 ) -> ScoreFile:
     """Let a model score every video once and keep the scores in an h5.
 
+    Words that the data set has are heard by a model with language.
+
     Args:
         dataset: videos with features.
         path: the h5 to write.
@@ -35,7 +42,7 @@ def predict(
         config: splits and seed.
 
     Raises:
-        UsageError: no model there, or one that reads other features.
+        UsageError: no model there, or one that reads other features or other words.
         VideographError: the videos have no features.
     """
     config = config or EvaluateConfig()
@@ -65,11 +72,36 @@ def _scored(
         loaded = VideoGraph.from_pretrained(model)
         loaded.origin.admit(dataset.features)
         learned = loaded.origin.videos
+    is_control = loaded is not None and loaded.config.language == "shuffled"
+    words = _words(dataset, config.seed if is_control else None)
+    if loaded is not None and loaded.config.has_language:
+        _admit_words([w for w in words.values() if w is not None], loaded.config.word_dim)
     found = {}
     for key in keys:
         features = dataset.videos[key].as_features(dataset.features)
-        found[key] = score_video(features, model=loaded, seed=config.seed).scores
+        scored = score_video(features, model=loaded, words=words[key], seed=config.seed)
+        found[key] = scored.scores
     return found, " ".join(key for key in learned if key in dataset.videos)
+
+
+def _words(dataset: Dataset, shuffled_by: int | None) -> dict[str, Words | None]:
+    """What each video says, None where it says nothing; with a seed, what another one says: the control."""
+    from videograph.examples import examples_of, with_others_words, words_of
+    from videograph.model import Words
+
+    if shuffled_by is None:
+        return {key: words_of(video) for key, video in dataset.videos.items()}
+    mixed = {e.key: e.inputs for e in with_others_words(examples_of(dataset), shuffled_by)}
+    heard = {key: inputs.word_features for key, inputs in mixed.items()}
+    return {key: None if x is None else Words(x[0].numpy()) for key, x in heard.items()}
+
+
+def _admit_words(words: Sequence[Words], word_dim: int) -> None:
+    if others := {w.features.shape[1] for w in words} - {word_dim}:
+        raise UsageError(
+            f"the data set's words have {min(others)} numbers. Allowed: {word_dim}, as the model reads. "
+            "Make them with the text encoder it was trained with."
+        )
 
 
 def leaked(file: ScoreFile, splits: Splits) -> list[str]:

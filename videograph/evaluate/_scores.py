@@ -145,7 +145,19 @@ def _from_csv(path: Path) -> dict[str, np.ndarray]:
             )
         rows: dict[str, list[tuple[int, float]]] = {}
         for row in reader:
-            rows.setdefault(row["video"], []).append((int(row[order]), float(row["score"])))
+            try:
+                pair = int(row[order]), float(row["score"])
+            except (
+                TypeError,
+                ValueError,
+            ) as error:  # TypeError: the row is shorter than the header
+                raise ValueError(
+                    f"line {reader.line_num}: {order} is {row[order]}, score is {row['score']}; "
+                    "a whole number and a number are needed"
+                ) from error
+            if row["video"] is None:
+                raise ValueError(f"line {reader.line_num}: the video is missing")
+            rows.setdefault(row["video"], []).append(pair)
     found = {}
     for video, pairs in rows.items():
         numbers = sorted(number for number, _ in pairs)
