@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from videograph import evaluate as benchmark
+from videograph.cli import main
 from videograph.config import EvaluateConfig
 from videograph.datasets import BenchmarkVideo, Dataset, load_dataset
 from videograph.errors import UsageError, VideographError
@@ -29,8 +28,13 @@ QUICK = EvaluateConfig(n_draws=5)
 
 
 @pytest.fixture(scope="module")
-def tvsum(data: Path) -> Dataset:
-    return load_dataset(data / "tvsum")
+def tvsum(data: Path) -> benchmark.Table:
+    """The whole table of TVSum, made once: at most 30 s of one core, even a busy one."""
+    dataset = load_dataset(data / "tvsum", features="mobilenetv2")
+    started = time.process_time()
+    table = evaluate(dataset, config=EvaluateConfig(n_draws=5), baselines=["ridge"])
+    assert time.process_time() - started < 30
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +85,9 @@ def score_file(scores: dict[str, np.ndarray], name: str = "mine", **attributes: 
 # -- the rows that always stand, on real data --------------------------------------------------------
 
 
-def test_tvsum_rows(tvsum: Dataset):
+def test_tvsum_rows(tvsum: benchmark.Table):
     """People, their mean and chance on the 40 videos, in every mode; F near what Otani et al. report."""
-    started = time.process_time()
-    table = evaluate(tvsum, config=EvaluateConfig(n_draws=10))
-    assert time.process_time() - started < 20
+    table = tvsum
     human, top = table.row("human leave-one-out").cells, table.row("ceiling: mean user").cells
     chance = table.row("random").cells
     assert human["tau_mode1"].mean == pytest.approx(0.183, abs=0.001)
@@ -117,16 +119,12 @@ def test_summe_rows(summe: Dataset):
     assert "tau_mode1" not in table.row("uniform").cells  # a summary ranks no steps
 
 
-def test_ridge_on_tvsum(data: Path):
+def test_ridge_on_tvsum(data: Path, tvsum: benchmark.Table):
     """The linear map of each frame's MobileNetV2 features: .158 / .208 in mode 1 with the fixed folds."""
-    dataset = load_dataset(data / "tvsum", features="mobilenetv2")
-    shotless = {key: replace(video, shots=None) for key, video in dataset.videos.items()}  # quicker
-    dataset = replace(dataset, videos=shotless)
-    table = evaluate(dataset, config=EvaluateConfig(n_draws=1), baselines=["ridge"])
-    cells = table.row("ridge").cells
+    cells = tvsum.row("ridge").cells
     assert cells["tau_mode1"].mean == pytest.approx(0.158, abs=0.001)
     assert cells["rho_mode1"].mean == pytest.approx(0.208, abs=0.001)
-    assert {"feature change", "typical", "untypical"} <= {row.name for row in table.rows}
+    assert {"feature change", "typical", "untypical"} <= {row.name for row in tvsum.rows}
     folds = json.loads((data / "splits" / "tvsum_5fold.json").read_text(encoding="utf-8"))["folds"]
     assert set(cells["tau_mode1"].per_video) == {key for fold in folds for key in fold["test"]}
 
@@ -318,6 +316,14 @@ SPOILT: dict[str, tuple[Callable[[Path], None], type[VideographError], str]] = {
         lambda p: p.write_text("video,step,score\na,0,.5\na,2,.5\n", encoding="utf-8") and None,
         VideographError, r"a: every step from 0 is needed once, got \[0, 2\]",
     ),
+    "short.csv": (
+        lambda p: p.write_text("video,step,score\nvideo_1,0\n", encoding="utf-8") and None,
+        VideographError, r"short\.csv cannot be read .*line 2: step is 0, score is None; a whole number",
+    ),
+    "nameless.csv": (
+        lambda p: p.write_text("step,score,video\n0,.5\n", encoding="utf-8") and None,
+        VideographError, r"nameless\.csv cannot be read .*line 2: the video is missing",
+    ),
 }  # fmt: skip
 
 
@@ -346,6 +352,8 @@ def test_scores_that_do_not_fit_fail():
         evaluate(dataset, baselines=["svm"])
     with pytest.raises(UsageError, match='protocol is "field"'):
         EvaluateConfig(protocol="field")
+    with pytest.raises(UsageError, match=r"seed is -1\. Allowed: 0 to"):
+        EvaluateConfig(seed=-1)
     bare = replace(dataset.videos["video_1"], features=None)
     with pytest.raises(UsageError, match="needs features and gtscore; video_1 lacks them"):
         evaluate(replace(dataset, videos={"video_1": bare}), baselines=["ridge"], config=QUICK)
@@ -590,30 +598,67 @@ def test_a_checkpoint_for_each_split(tmp_path: Path):
         )
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "videograph.cli", "evaluate", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+def test_a_model_with_language_hears_the_words(tmp_path: Path):
+    """Scores follow the words of the data set; the control of other videos' words hears those."""
+    import torch
+
+    from videograph.config import ModelConfig
+    from videograph.model import VideoGraph
+
+    mute = small(2)
+    rng = np.random.default_rng(0)
+    told = {
+        key: replace(video, word_features=rng.normal(size=(3, 4)).astype(np.float32))
+        for key, video in mute.videos.items()
+    }
+    words = [video.word_features for video in told.values()]
+    crossed = {
+        key: replace(video, word_features=other)
+        for (key, video), other in zip(told.items(), words[::-1], strict=True)
+    }
+
+    def said(language: str, dataset: Dataset) -> np.ndarray:
+        torch.manual_seed(0)
+        config = ModelConfig(feature_dim=5, word_dim=4, width=8, language=language)
+        VideoGraph(config).save_pretrained(tmp_path / language)
+        file = benchmark.predict(dataset, tmp_path / "p.h5", model=str(tmp_path / language))
+        return np.concatenate([file.scores[-1, -1][key] for key in dataset.videos])
+
+    talking, swapped = replace(mute, videos=told), replace(mute, videos=crossed)
+    assert np.abs(said("both", talking) - said("both", mute)).max() > 1e-4
+    assert said("none", talking) == pytest.approx(said("none", mute))
+    assert said("shuffled", talking) == pytest.approx(said("both", swapped))
+    wide = {k: replace(v, word_features=np.ones((3, 7), np.float32)) for k, v in told.items()}
+    with pytest.raises(UsageError, match=r"words have 7 numbers\. Allowed: 4"):
+        said("both", replace(mute, videos=wide))
 
 
-def test_command_line(data: Path, tmp_path: Path):
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return int(stop.value.code or 0)
+
+
+def test_command_line(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     dataset = load_dataset(data / "summe")
     rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        np.savez(
-            tmp_path / f"{name}.npz",
-            **{k: rng.random(v.n_steps) for k, v in dataset.videos.items()},
-        )
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for file in files:
+        np.savez(file, **{k: rng.random(v.n_steps) for k, v in dataset.videos.items()})
     page = tmp_path / "page.html"
-    common = ["--dataset", str(data / "summe"), "--draws", "2"]
-    done = run(
-        *common, "--compare", str(tmp_path / "a.npz"), str(tmp_path / "b.npz"), "-o", str(page)
-    )
-    assert done.returncode == 0, done.stderr
-    assert "A - B" in done.stdout and "not told apart" in done.stdout and page.is_file()
-    refused = run(*common, "-o", str(page))
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert "exists already" in refused.stderr and "Traceback" not in refused.stderr
-    both = run(*common, "--baseline", "ridge", "--compare", str(page), str(page))
-    assert both.returncode == 2 and "--compare stands alone" in both.stderr
-    broken = run("--dataset", str(data / "README.md"))
-    assert broken.returncode == 2 and "none of the forms" in broken.stderr
+    common = ["evaluate", "--dataset", data / "summe", "--draws", 1]
+    assert run(*common, "--compare", *files, "-o", page) == 0
+    said = capfd.readouterr().out
+    assert "A - B" in said and "not told apart" in said and page.is_file()
+    short = tmp_path / "short.csv"
+    short.write_text("video,step,score\nvideo_1,0\n", encoding="utf-8")
+    for arguments, code, message in [
+        ([*common, "-o", page], 2, "exists already"),
+        ([*common, "--baseline", "ridge", "--compare", page, page], 2, "--compare stands alone"),
+        ([*common, "--seed", -1], 2, "seed is -1"),
+        ([*common, "--scores", short], 1, "line 2"),
+        (["evaluate", "--dataset", data / "README.md"], 2, "none of the forms"),
+    ]:
+        assert run(*arguments) == code
+        told = capfd.readouterr()
+        assert told.out == "" and message in told.err and "Traceback" not in told.err
