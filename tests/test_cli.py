@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -155,6 +154,8 @@ def test_speeds_and_budgets(speed: str, budget: str, sample: Path, tmp_path: Pat
         (["--export", "gif"], 'no exporter named "gif". Available: csv, edl'),
         (["--export", ","], "--export names no form. Available: csv, edl"),
         (["--seed", "x"], "Invalid value for '--seed'"),
+        (["--seed", "-1"], "seed is -1. Allowed: 0 or a whole number above it."),
+        (["--encoder", "cilp"], 'no encoder named "cilp". Available: builtin, embedded.'),
         (["--fast"], "No such option: --fast"),
     ],
 )
@@ -240,19 +241,28 @@ def test_interrupt_leaves_nothing_half_written(sample: Path, tmp_path: Path) -> 
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_termination_while_reading_stops_at_once(tmp_path: Path, data: Path) -> None:
+@pytest.mark.parametrize("stage", ["read", "score", "keyframes"])
+def test_termination_in_any_stage_stops_at_once(stage: str, sample: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, time; from videograph import pipeline\n"
+        "summarize = pipeline.summarize\n"
+        "def stopped(*arguments, hook, **options):\n"
+        "    def watch(stage, done, total, artefact=None):\n"
+        f"        if stage == {stage!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)\n"
+        "    return summarize(*arguments, hook=watch, **options)\n"
+        "pipeline.summarize = stopped\n"
+        "from videograph.cli import main; main(sys.argv[1:])"
+    )
     folder = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "videograph.cli", "summarize",
-         str(data / "bad/long_static.mp4"), "-o", str(folder)],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(1.5)
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGTERM)
-    assert "Traceback" not in error
-    assert not folder.exists() or list(folder.iterdir()) == []
+    process = subprocess.run(
+        [sys.executable, "-c", code, "summarize", str(sample), "-o", str(folder)],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 130
+    assert process.stderr.strip() == "Stopped. Nothing half-written was left behind."
+    assert not folder.exists()
 
 
 def test_quiet_in_a_pipe_and_loud_on_a_terminal(sample: Path, tmp_path: Path) -> None:
@@ -321,3 +331,63 @@ def test_the_front_door_in_python(sample: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mine.json").stat().st_size > 0
     with pytest.raises(UsageError, match="Allowed suffixes"):
         videograph.export(summary, tmp_path / "mine.gif")
+
+
+def test_force_replaces_only_what_is_ours(
+    sample: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "keyframes" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    assert run("summarize", sample, "-o", tmp_path, "--export", "keyframes", "--force") == 2
+    assert "holds thesis.txt, which is not ours to replace" in capfd.readouterr().err
+    assert mine.read_text() == "years of work"
+    (tmp_path / "summary.json").mkdir()
+    assert run("summarize", sample, "-o", tmp_path, "--export", "json", "--force") == 2
+    assert "is a folder, which --force does not replace" in capfd.readouterr().err
+
+
+def test_names_that_look_like_protocols(tmp_path: Path, data: Path) -> None:
+    video = tmp_path / "9:30 talk: one.mp4"
+    video.write_bytes((data / "bad/base.mp4").read_bytes())
+    subprocess.run(
+        [sys.executable, "-m", "videograph.cli", "summarize", video.name, "--export", "mp4,fcpxml"],
+        cwd=tmp_path, check=True, capture_output=True,
+    )  # fmt: skip
+    folder = tmp_path / "9:30 talk: one-summary"
+    assert sorted(p.name for p in folder.iterdir()) == ["skim.mp4", "timeline.fcpxml"]
+    assert "audioRate" in (folder / "timeline.fcpxml").read_text("utf-8")
+
+
+def test_copy_is_refused_before_any_work(
+    tmp_path: Path, data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    webm = data / "videos/bbb_30s_720p.webm"
+    assert run("summarize", webm, "-o", tmp_path / "o", "--copy") == 2
+    assert "Leave out --copy" in capfd.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_one_failing_form_does_not_stop_the_others(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videograph.exporters import to_csv
+
+    def fails(*arguments: object) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(to_csv, "write", fails)
+    assert run("summarize", sample, "-o", tmp_path / "o", "--export", "csv,json,vtt") == 1
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["chapters.vtt", "summary.json"]
+
+
+def test_odd_inputs_get_a_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    playlist = tmp_path / "list.ffconcat"
+    playlist.write_text("ffconcat version 1.0\nfile a.mp4\n")
+    for video in (playlist, Path("a" * 300 + ".mp4")):
+        assert run("summarize", video, "-o", tmp_path / "o") in (1, 2)
+        assert len(capfd.readouterr().err.strip().splitlines()) == 1
+    assert run("info", "x" * 300) == 1
+    capfd.readouterr()
+    assert run("summarize", playlist, "-o", tmp_path / ("b" * 300)) in (1, 2)
+    assert "Traceback" not in capfd.readouterr().err

@@ -26,7 +26,7 @@ FLOORS = {
 SAME_FLOOR = {
     ("config", "errors"), ("records", "errors"), ("graph", "config"), ("losses", "graph"),
     ("losses", "config"), ("metrics", "errors"), ("metrics", "records"), ("graph", "records"),
-    ("losses", "records"), ("records", "config"), ("config", "records"), ("graph", "errors"),
+    ("losses", "records"), ("config", "records"), ("graph", "errors"),
     ("losses", "errors"), ("scoring", "training_free"), ("checkpoint", "config"), ("checkpoint", "errors"),
 }  # fmt: skip
 """The ground floor stands on `errors`, `records` and `config`; nothing else imports sideways."""

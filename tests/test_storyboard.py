@@ -18,7 +18,7 @@ import pytest
 from conftest import skip_or_fail
 from PIL import Image
 
-from videograph.exporters import _curve, available_exporters, export, to_html
+from videograph.exporters import _curve, export, export_all, to_html
 from videograph.records import (
     ChosenShot,
     Clock,
@@ -351,14 +351,13 @@ def test_stray_bytes_in_a_name_do_not_stop_the_page(bikes: Summary, tmp_path: Pa
     assert "clip?.mp4" in page(dataclasses.replace(bikes, info=info), tmp_path)
 
 
-def test_results_beside_the_page_are_linked_when_they_are_there(
-    bikes: Summary, tmp_path: Path
-) -> None:
+def test_only_this_summarys_own_results_are_linked(bikes: Summary, tmp_path: Path) -> None:
+    (tmp_path / "skim.mp4").write_bytes(b"another video's")
     assert "Beside this page" not in page(bikes, tmp_path)
-    (tmp_path / "skim.mp4").write_bytes(b"there")
-    assert ('<a href="skim.mp4">' in page(bikes, tmp_path)) == ("mp4" in available_exporters())
-    export(bikes, tmp_path / "other.html")
-    assert "Beside this page" not in (tmp_path / "other.html").read_text("utf-8")
+    export_all(bikes, tmp_path / "all", names=["html", "json"])
+    shown = (tmp_path / "all/storyboard.html").read_text("utf-8")
+    assert '<a href="summary.json">' in shown
+    assert "skim.mp4" not in shown
 
 
 # ---- in a browser ----

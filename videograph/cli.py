@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from videograph import __version__
 from videograph.config import EVALUATE_PROTOCOLS, SPEEDS, EvaluateConfig, SummarizeConfig
+from videograph.encoders import available_encoders
 from videograph.errors import UsageError, VideographError
 from videograph.exporters import available_exporters
 from videograph.progress import progress_hook
@@ -55,6 +56,9 @@ def summarize(
     seed: Annotated[
         int, typer.Option(help="Seed of everything that draws at random.")
     ] = SummarizeConfig.seed,
+    encoder: Annotated[
+        str, typer.Option(help=f"Who sees the frames: {', '.join(available_encoders())}.")
+    ] = SummarizeConfig.encoder,
     model: Annotated[
         str | None,
         typer.Option(
@@ -83,9 +87,11 @@ def summarize(
 
     folder = output if output is not None else Path(f"{video.stem}-summary")
     names = None if export is None else [n.strip() for n in export.split(",") if n.strip()]
-    places(folder, names, source=video, force=force)
+    places(folder, names, source=video, force=force, copy=copy)
     with progress_hook(err) as hook:
-        summary = summarize(video, budget=budget, speed=speed, seed=seed, model=model, hook=hook)
+        summary = summarize(
+            video, budget=budget, speed=speed, seed=seed, encoder=encoder, model=model, hook=hook
+        )
         paths, notes = export_all(summary, folder, names=names, force=force, copy=copy, hook=hook)
     for sentence in [*summary.warnings, *notes]:
         err.print(sentence, markup=False, style="yellow")
@@ -331,6 +337,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 130
     except BrokenPipeError:  # the reader of a pipe went away: nobody is left to be told
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except (
+        OSError
+    ) as error:  # what no room could foresee: a full disk, a name too long, a lost drive
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        err.print(
+            f"{where}{error.strerror or error}. Try another place.", markup=False, style="red"
+        )
         code = 1
     sys.exit(code or 0)
 

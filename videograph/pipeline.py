@@ -55,6 +55,8 @@ def summarize(
     """
     if speed not in SPEEDS:
         raise UsageError(f'speed is "{speed}". Allowed: {", ".join(SPEEDS)}.')
+    if seed < 0:
+        raise UsageError(f"seed is {seed}. Allowed: 0 or a whole number above it.")
     allowance = parse_budget(budget)
     sees = load_encoder(encoder)
     trained = None if model is None else _trained(model, sees.name)

@@ -59,7 +59,12 @@ def stands_for(features: VideoFeatures, keyframe_steps: Sequence[int], clock: Cl
     """
     rows = features.features - features.features.mean(axis=0)
     rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    nearest = np.argmax(rows @ rows[np.asarray(keyframe_steps)].T, axis=1)
+    keys = rows[np.asarray(keyframe_steps)].T
+    nearest = np.empty(len(rows), dtype=np.int64)
+    for start in range(
+        0, len(rows), 4096
+    ):  # in blocks: a day times its key frames would be gigabytes
+        nearest[start : start + 4096] = np.argmax(rows[start : start + 4096] @ keys, axis=1)
     nearest[np.asarray(keyframe_steps)] = np.arange(len(keyframe_steps))
     held = np.diff(np.append(features.seconds, float(clock.duration)))
     return np.bincount(nearest, weights=held, minlength=len(keyframe_steps))

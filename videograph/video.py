@@ -38,6 +38,9 @@ SAMPLING = {"NONE": "exact frames", "NONREF": "nearest reference frames", "NONKE
 TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd", "ttml")
 """Subtitle codecs that hold text, not pictures of it."""
 
+PLAYLISTS = ("concat", "hls")
+"""Formats that only name other files."""
+
 BATCH_STEPS = 32
 """Picks that are handed over at once: 16 s of video, 3.5 MB of pixels."""
 GIVE_UP_PACKETS = 250
@@ -82,6 +85,14 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
 
 
 def _refuse_unreadable(path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise VideographError(
+            f"{path} cannot be reached ({error.strerror}). Check its name and its rights."
+        ) from error
     if not path.exists():
         raise VideographError(f"there is no file {path}. Check its name, or give the full path.")
     if path.is_dir():
@@ -117,11 +128,18 @@ def probe(path: str | Path) -> VideoInfo:
         start = _start(stream, audio)
         info = _info(Path(path), container, stream, audio, start)
         first = next((f for _, f in _Decoder(container, info, threads="NONE").frames()), None)
-    return _as_shown(info, stream, first)
+    info = _as_shown(info, stream, first)
+    if info.width < 1 or info.height < 1:
+        raise VideographError(
+            f"{path} holds a picture without a size. Try another copy of the file."
+        )
+    return info
 
 
 def _video_stream(container: InputContainer, path: Path) -> Any:
     """The default stream, else the largest; a picture that is attached to music is none."""
+    if container.format.name in PLAYLISTS:
+        raise VideographError(f"{path} is a playlist, not a video. Give one of the files it names.")
     streams = [s for s in container.streams.video if s.codec_context is not None]
     real = [s for s in streams if not s.disposition & _NO_VIDEO]
     if not real and container.streams.video:

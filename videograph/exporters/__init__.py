@@ -2,7 +2,9 @@
 
 A member defines `SUFFIX` (".json"; "" for a folder), `FILE_NAME` (its file inside a result folder) and
 `write(summary, path, **options) -> list[str]`, which writes to `path` as given (a fresh temporary
-place; `export` moves it home when it is whole) and returns sentences a person should read.
+place; `export` moves it home when it is whole) and returns sentences a person should read. One that
+makes a folder also defines `is_ours(path) -> bool`, true for files it may have written: a folder that
+holds anything else is never replaced.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ def export(
     """
     path = Path(path)
     exporter = load_exporter(name if name else exporter_for(path))
-    refuse_taken(path, source=summary.info.path, force=force)
+    refuse_taken(path, exporter, source=summary.info.path, force=force)
     hidden = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part{exporter.SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,40 +121,71 @@ def export_all(
 
     Raises:
         UsageError: an unknown name, or a place is taken and `force` is not given; nothing is written.
-        VideographError: it could not be written.
+        VideographError: some forms could not be written; the others are.
     """
-    paths = places(folder, names, source=summary.info.path, force=force)
+    paths = places(folder, names, source=summary.info.path, force=force, copy=copy)
     notes: list[str] = []
+    failures: list[VideographError] = []
+    written: list[str] = []
     for name, path in sorted(paths.items(), key=lambda item: item[0] == "html"):
-        options: dict[str, Any] = {"copy": copy, "hook": hook} if name == "mp4" else {}
-        notes += export(summary, path, name=name, force=force, **options)
+        options: dict[str, Any] = {}
+        if name == "mp4":
+            options = {"copy": copy, "hook": hook}
+        elif name == "html":
+            options = {"beside": written}
+        try:
+            notes += export(summary, path, name=name, force=force, **options)
+            written.append(path.name)
+        except VideographError as error:
+            failures.append(error)
+    if failures:
+        raise type(failures[0])(" ".join(dict.fromkeys(str(f) for f in failures)))
     return paths, list(dict.fromkeys(notes))
 
 
 def places(
-    folder: str | Path, names: Sequence[str] | None, *, source: Path, force: bool = False
+    folder: str | Path,
+    names: Sequence[str] | None,
+    *,
+    source: Path,
+    force: bool = False,
+    copy: bool = False,
 ) -> dict[str, Path]:
-    """Where each form will stand in a folder, by exporter name.
+    """Where each form will stand in a folder, by exporter name; refuses before any work is done.
 
     Raises:
-        UsageError: an unknown name, or a place is taken and `force` is not given.
+        UsageError: an unknown name, a place is taken and `force` is not given, the folder cannot be
+            written to, or `copy` is asked of a video that cannot be copied.
     """
-    if Path(folder).exists() and not Path(folder).is_dir():
-        raise UsageError(f"{folder} is a file. Allowed: a folder for the results. Try another -o.")
+    _refuse_unwritable(Path(folder))
     wanted = available_exporters() if names is None else list(dict.fromkeys(names))
     if not wanted:
         raise UsageError(f"--export names no form. Available: {', '.join(available_exporters())}.")
     paths = {name: Path(folder) / load_exporter(name).FILE_NAME for name in wanted}
-    for path in paths.values():
-        refuse_taken(path, source=source, force=force)
+    for name, path in paths.items():
+        refuse_taken(path, load_exporter(name), source=source, force=force)
+    if copy and "mp4" in paths:
+        load_exporter("mp4").refuse_copy(source)
     return paths
 
 
-def refuse_taken(path: Path, *, source: Path, force: bool) -> None:
+def _refuse_unwritable(folder: Path) -> None:
+    try:
+        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be used: {error.strerror}. Try another -o.") from error
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file. Allowed: a folder for the results. Try another -o.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"{there} may not be written to. Try another folder with -o.")
+
+
+def refuse_taken(path: Path, exporter: ModuleType, *, source: Path, force: bool) -> None:
     """Refuse to overwrite; called before any work, and again by `export`.
 
     Raises:
-        UsageError: something stands at `path` and `force` is not given, or it is the video itself.
+        UsageError: something stands at `path` and `force` is not given; with it, if that is the video
+            itself, or something that no exporter wrote.
     """
     if not path.exists():
         return
@@ -160,14 +193,28 @@ def refuse_taken(path: Path, *, source: Path, force: bool) -> None:
         raise UsageError(f"{path} is the video itself. Try another place with -o.")
     if not force:
         raise UsageError(f"{path} exists already. Try --force to replace it, or another place.")
+    if path.is_dir() != (exporter.SUFFIX == ""):
+        kind = "a folder" if path.is_dir() else "a file"
+        raise UsageError(f"{path} is {kind}, which --force does not replace. Try another place.")
+    if path.is_dir():
+        strangers = [p.name for p in sorted(path.iterdir()) if not exporter.is_ours(p)]
+        if strangers:
+            raise UsageError(
+                f"{path} holds {strangers[0]}, which is not ours to replace. Try another place."
+            )
 
 
 def _replace(source: Path, target: Path) -> None:
     if target.is_dir() and source.is_dir():
         aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.old")
         target.rename(aside)
-        source.rename(target)
-        shutil.rmtree(aside)
+        try:
+            source.rename(target)
+        finally:
+            if target.exists():
+                shutil.rmtree(aside)
+            else:
+                aside.rename(target)
     else:
         os.replace(source, target)
 

@@ -48,17 +48,25 @@ class Copied:
     """Time to seek to so as to meet the key frame: before it, where an index is imprecise."""
 
 
-def refuse_uncopyable(summary: Summary) -> None:
-    """Refuse what an mp4 cannot hold.
+def refuse_untimed(summary: Summary) -> None:
+    """Refuse packets that do not say when they are shown.
 
     Raises:
-        UsageError: a codec that does not go into an mp4, or a stream without time stamps.
+        UsageError: the stream has no time stamps.
     """
-    info = summary.info
     if summary.report.timestamps == "guessed":
         raise UsageError(
-            f"{info.path.name} has no time stamps, so its packets cannot be copied. Leave out --copy."
+            f"{summary.info.path.name} has no time stamps, so its packets cannot be copied. "
+            "Leave out --copy."
         )
+
+
+def refuse_uncopyable(info: VideoInfo) -> None:
+    """Refuse what an mp4 cannot hold; known before a frame is read.
+
+    Raises:
+        UsageError: a codec that does not go into an mp4.
+    """
     with open_media(info.path) as container:
         for index, allowed in (
             (info.video_stream, VIDEO_CODECS),

@@ -12,8 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.error import FFmpegError
 
+from videograph.errors import VideographError
 from videograph.exporters._timeline import (
     Cut,
     Timeline,
@@ -24,6 +24,7 @@ from videograph.exporters._timeline import (
     timeline,
 )
 from videograph.records import Summary, VideoInfo
+from videograph.video import open_media
 
 SUFFIX = ".fcpxml"
 FILE_NAME = "timeline.fcpxml"
@@ -71,12 +72,12 @@ def _sound(info: VideoInfo) -> dict[str, str]:
         return {}
     sound = {"hasAudio": "1", "audioSources": "1"}
     try:
-        with av.open(str(info.path)) as container:
+        with open_media(info.path) as container:
             codec = container.streams[info.audio_stream].codec_context
             if isinstance(codec, av.AudioCodecContext) and codec.channels and codec.sample_rate:
                 sound["audioChannels"] = str(codec.channels)
                 sound["audioRate"] = str(codec.sample_rate)
-    except (FFmpegError, OSError, IndexError):
+    except (VideographError, OSError, IndexError):
         pass  # the attributes are optional, and an editor reads them off the file
     return sound
 

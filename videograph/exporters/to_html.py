@@ -22,7 +22,6 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from videograph.exporters import available_exporters, load_exporter
 from videograph.exporters._curve import timeline
 from videograph.records import ChosenShot, SeenObject, Summary
 
@@ -48,9 +47,15 @@ SAMPLINGS = {
 }
 
 
-def write(summary: Summary, path: Path) -> list[str]:
-    """Write the page to `path`; its links count from the folder of `path`."""
-    page = _template().render(**_page(summary, path))
+def write(summary: Summary, path: Path, *, beside: Sequence[str] = ()) -> list[str]:
+    """Write the page to `path`; its links count from the folder of `path`.
+
+    Args:
+        summary: what to show.
+        path: where to.
+        beside: names of this summary's other results in the same folder, to link to.
+    """
+    page = _template().render(**_page(summary, path, beside))
     path.write_bytes(page.encode("utf-8", "replace"))  # a file name may hold stray surrogates
     return []
 
@@ -69,7 +74,7 @@ def _resource(name: str) -> str:
     return files("videograph.exporters").joinpath(name).read_text("utf-8")
 
 
-def _page(summary: Summary, path: Path) -> dict[str, Any]:
+def _page(summary: Summary, path: Path, beside: Sequence[str]) -> dict[str, Any]:
     """All that the template shows."""
     script = _resource("storyboard.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -83,7 +88,7 @@ def _page(summary: Summary, path: Path) -> dict[str, Any]:
         "cards": _cards(summary),
         "timeline": timeline(summary),
         "made": _made(summary),
-        "siblings": _siblings(path),
+        "siblings": list(beside),
         "data": _data(summary),
         "style": Markup(_resource("storyboard.css")),
         "script": Markup(script),
@@ -254,14 +259,6 @@ def _active(summary: Summary) -> str:
         for name, value in parts.items()
         if value is not False and value is not None
     )
-
-
-def _siblings(path: Path) -> list[str]:
-    """Names of the other results beside a page that lies in a result folder."""
-    if path.name != FILE_NAME and not path.name.startswith(f".{FILE_NAME}."):
-        return []  # elsewhere, a file of that name may belong to another video
-    names = [load_exporter(name).FILE_NAME for name in available_exporters()]
-    return [name for name in names if name != FILE_NAME and (path.parent / name).exists()]
 
 
 def _data(summary: Summary) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from videograph.records import Summary
 
 SUFFIX = ""
 FILE_NAME = "keyframes"
+OURS = re.compile(r"\d{3,}_\d\d+h\d\dm\d\d\.\d{3}s\.jpg")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file in a folder of key frames may be one of them."""
+    return OURS.fullmatch(path.name) is not None
 
 
 def write(summary: Summary, path: Path) -> list[str]:

@@ -25,6 +25,7 @@ from videograph.exporters import _picture, _remux, _sound
 from videograph.exporters._frames import Frames
 from videograph.exporters._spans import Piece, decode_time, pieces_of
 from videograph.records import Hook, Summary, VideoInfo, no_hook
+from videograph.video import probe
 
 SUFFIX = ".mp4"
 FILE_NAME = "skim.mp4"
@@ -65,6 +66,16 @@ def write(summary: Summary, path: Path, *, copy: bool = False, hook: Hook = no_h
         ) from error
 
 
+def refuse_copy(video: Path) -> None:
+    """Refuse `copy` of a video that an mp4 cannot hold, before it is read.
+
+    Raises:
+        UsageError: a codec that does not go into an mp4.
+        VideographError: the file cannot be read as a video.
+    """
+    _remux.refuse_uncopyable(probe(video))
+
+
 def _write_exact(summary: Summary, path: Path, hook: Hook) -> list[str]:
     info, pieces = summary.info, pieces_of(summary.spans)
     with ExitStack() as stack:
@@ -89,7 +100,8 @@ def _write_exact(summary: Summary, path: Path, hook: Hook) -> list[str]:
 
 
 def _write_copy(summary: Summary, path: Path, hook: Hook) -> list[str]:
-    _remux.refuse_uncopyable(summary)
+    _remux.refuse_untimed(summary)
+    _remux.refuse_uncopyable(summary.info)
     runs = _remux.plan(summary)
     pieces = pieces_of((run.start, run.end) for run in runs)
     with ExitStack() as stack:
@@ -101,7 +113,7 @@ def _write_copy(summary: Summary, path: Path, hook: Hook) -> list[str]:
 
 def _open_output(path: Path, info: VideoInfo, pieces: list[Piece]) -> OutputContainer:
     """An mp4 whose index comes first, so that a browser can start before it has all of it."""
-    out = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+    out = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"})
     out.metadata["title"] = f"{info.title or info.path.stem} - skim"
     out.set_chapters(
         [
