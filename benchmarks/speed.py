@@ -1,6 +1,6 @@
 """Speed and memory of the whole path, as ratios to pure decoding in the same run.
 
-    python benchmarks/speed.py [--runs 3] [--seconds 600] [--json out.json]
+    python benchmarks/speed.py [--runs 3] [--seconds 600] [--only TEXT] [--json out.json]
 
 Pure decode: PyAV decodes every frame of the file with automatic threads and converts nothing.
 Every line is the median over the runs, taken in turns in fresh processes, imports included.
@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--only", default="", help="lines that hold this text, beside the floor")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     video = ten_minutes(options.seconds)
@@ -85,8 +86,9 @@ def main() -> None:
             import scenedetect  # noqa: F401
         except ImportError:
             del commands["PySceneDetect detect-adaptive"]
+        floor = next(iter(commands))
+        commands = {n: c for n, c in commands.items() if n == floor or options.only in n}
         runs = [{name: measured(c) for name, c in commands.items()} for _ in range(options.runs)]
-    floor = "decode every frame (PyAV, AUTO threads)"
     rows = {
         name: {
             "seconds": statistics.median(run[name][0] for run in runs),
