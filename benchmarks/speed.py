@@ -82,6 +82,11 @@ def main() -> None:
                 DATA / "bad/long_static.mp4", folder, "--export", FORMS
             ),
         }
+        long_static = DATA / "bad/long_static.mp4"
+        commands["the whole command, skim included"] = summarize(video, folder)
+        commands["long_static.mp4, the whole command, skim included"] = summarize(
+            long_static, folder
+        )
         try:
             import scenedetect  # noqa: F401
         except ImportError:
