@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from videograph.records import (
-    OBJECT_KINDS,
     ChosenShot,
     Clock,
     Neighbour,
@@ -122,7 +121,7 @@ def _objects(step: int, scores: Scores, features: VideoFeatures) -> tuple[SeenOb
     slots = np.flatnonzero(mask[step])
     seen = [
         SeenObject(
-            kind=OBJECT_KINDS[kinds[step, n]] if kinds is not None else "object",
+            kind=features.object_names[kinds[step, n]] if kinds is not None else "object",
             box=tuple(float(x) for x in boxes[step, n]),  # pyright: ignore[reportArgumentType]
             weight=float(weights[step, n]) if weights is not None else 1 / len(slots),
         )

@@ -17,7 +17,18 @@ from typing import Any, Protocol
 import numpy as np
 
 OBJECT_KINDS = ("none", "grid", "salient", "moving")
-"""How an object slot was found; `object_kinds` holds indices into this tuple."""
+"""How an object slot was found where no detector named it; `object_kinds` holds indices into this tuple."""
+
+WORD_SOURCES = (
+    "query",
+    "subtitles",
+    "title",
+    "description",
+    "speech",
+    "captions",
+    "objects",
+)
+"""Where words come from, most trusted first."""
 
 
 class Hook(Protocol):
@@ -161,7 +172,11 @@ class VideoFeatures:
     object_boxes: np.ndarray | None = None
     """Boxes x0, y0, x1, y1 as shares of width and height, (n_steps, n_objects, 4) float32."""
     object_kinds: np.ndarray | None = None
-    """How each slot was found, (n_steps, n_objects) int8, see `OBJECT_KINDS`."""
+    """How each slot was found, or what it is, (n_steps, n_objects) int8: indices into `object_names`."""
+    object_names: tuple[str, ...] = OBJECT_KINDS
+    """What `object_kinds` means: `OBJECT_KINDS`, or "none" and a detector's class names after it."""
+    object_scores: np.ndarray | None = None
+    """The detector's confidence, (n_steps, n_objects) float32 in [0, 1], 0 where masked; None without one."""
     contrast: np.ndarray | None = None
     """Standard deviation of each frame's brightness, (n_steps,) float32 in [0, 0.5]; 0 = one flat tone."""
     cut_frames: np.ndarray | None = None
@@ -172,7 +187,7 @@ class VideoFeatures:
         _check(n > 0, "no steps")
         _check(self.features.ndim == 2, f"features have shape {self.features.shape}")
         for name in ("features", "seconds", "object_features", "object_mask", "object_boxes",
-                     "object_kinds", "contrast", "cut_frames"):  # fmt: skip
+                     "object_kinds", "object_scores", "contrast", "cut_frames"):  # fmt: skip
             value = getattr(self, name)
             _check(value is None or len(value) == n, f"{name} does not have {n} steps")
         _check(bool(np.all(np.diff(self.picks) > 0)), "picks do not increase")
@@ -186,6 +201,30 @@ class VideoFeatures:
     def n_steps(self) -> int:
         """Sampled frames."""
         return len(self.picks)
+
+
+@dataclass(frozen=True)
+class TimedText:
+    """A word, phrase or sentence that goes with a video, and the span in which it holds."""
+
+    text: str
+    """One line without markup, never empty."""
+    source: str
+    """One of `WORD_SOURCES`."""
+    start_seconds: Fraction | None = None
+    """Start of its span on the video's timeline; None: it holds for the whole video."""
+    end_seconds: Fraction | None = None
+    """End of its span; None: it holds for the whole video."""
+    wanted: bool = True
+    """False for what a user asks to leave out; only a query can be unwanted."""
+
+    def __post_init__(self) -> None:
+        _check(bool(self.text.strip()), "a text is empty")
+        _check(self.source in WORD_SOURCES, f'no source of words is named "{self.source}"')
+        start, end = self.start_seconds, self.end_seconds
+        _check((start is None) == (end is None), "a span has only one end")
+        _check(start is None or end is None or start < end, "a text ends before it starts")
+        _check(self.wanted or self.source == "query", "only a query can be unwanted")
 
 
 @dataclass(frozen=True)
