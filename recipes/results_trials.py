@@ -19,8 +19,8 @@ from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.examples import Example, with_others_words
 from videograph.learn import Learner, make_plan, predict
 from videograph.metrics import rank_correlation
-from videograph.model import Words, inputs_from
-from videograph.records import VideoFeatures
+from videograph.model import inputs_from
+from videograph.records import VideoFeatures, Words
 
 STEPS = 8
 """Steps that become one node: 4 seconds, two of the units that TVSum's annotators rated."""

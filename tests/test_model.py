@@ -22,12 +22,11 @@ from videograph.model import (
     Inputs,
     Output,
     VideoGraph,
-    Words,
     collate,
     inputs_from,
     words_for,
 )
-from videograph.records import VideoFeatures
+from videograph.records import VideoFeatures, Words
 from videograph.scoring import score_video
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits

@@ -13,7 +13,8 @@ from videograph.config import ModelConfig
 from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.errors import UsageError, VideographError
 from videograph.losses import Target
-from videograph.model import Inputs, Words, collate, inputs_from
+from videograph.model import Inputs, collate, inputs_from
+from videograph.records import Words
 from videograph.summary import DEFAULT_SHARE, select
 
 

@@ -27,26 +27,12 @@ from videograph.graph import (
     sparse_edges,
     unit,
 )
-from videograph.records import VideoFeatures
+from videograph.records import VideoFeatures, Words
 
 Step = TypeVar("Step", bound=nn.Module)
 
 STEPS_AT_A_TIME = 2_048
 """Steps whose objects are held at once when no gradient is wanted."""
-
-
-@dataclass(frozen=True)
-class Words:
-    """What is said of a video, or asked of it, as the text encoder sees it."""
-
-    features: np.ndarray
-    """One row per word or phrase, (n_words, dim) float32."""
-    mask: np.ndarray | None = None
-    """Words usable at each step, (n_steps, n_words) bool, or (n_words,); None: all, everywhere."""
-    is_query: np.ndarray | None = None
-    """True for the user's own words, (n_words,) bool; None: none are."""
-    shares_space: bool = False
-    """True where the encoder of the frames was trained to put pictures and words in one space."""
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,22 @@ class TimedText:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What is said of a video, or asked of it, as the text encoder sees it."""
+
+    features: np.ndarray
+    """One row per word or phrase, (n_words, dim) float32."""
+    mask: np.ndarray | None = None
+    """Words usable at each step, (n_steps, n_words) bool, or (n_words,); None: all, everywhere."""
+    is_query: np.ndarray | None = None
+    """True for the user's own words, (n_words,) bool; None: none are."""
+    is_unwanted: np.ndarray | None = None
+    """True for those of the user's words that are to be left out, (n_words,) bool; None: none are."""
+    shares_space: bool = False
+    """True where the encoder of the frames was trained to put pictures and words in one space."""
+
+
+@dataclass(frozen=True)
 class Shots:
     """The video cut into shots, without a gap."""
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from videograph.graph import Edges, SparseEdges
-from videograph.model import Inputs, VideoGraph, Words, inputs_from
-from videograph.records import Scores, VideoFeatures
+from videograph.model import Inputs, VideoGraph, inputs_from
+from videograph.records import Scores, VideoFeatures, Words
 from videograph.training_free import score_training_free
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
-from videograph.model import Inputs, Words
-from videograph.records import Scores
+from videograph.model import Inputs
+from videograph.records import Scores, Words
 
 TRAINING_FREE_SCALE = 1.0
 """Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""

@@ -17,7 +17,7 @@ from videograph.evaluate._choose import folds_of
 from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
 
 if TYPE_CHECKING:
-    from videograph.model import Words
+    from videograph.records import Words
 
 TRAINED_ON = "trained_on"
 """Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
@@ -87,7 +87,7 @@ def _scored(
 def _words(dataset: Dataset, shuffled_by: int | None) -> dict[str, Words | None]:
     """What each video says, None where it says nothing; with a seed, what another one says: the control."""
     from videograph.examples import examples_of, with_others_words, words_of
-    from videograph.model import Words
+    from videograph.records import Words
 
     if shuffled_by is None:
         return {key: words_of(video) for key, video in dataset.videos.items()}
