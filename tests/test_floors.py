@@ -13,10 +13,12 @@ PACKAGE = Path(videograph.__file__).parent
 FLOORS = {
     "errors": 0, "records": 0, "config": 0, "graph": 0, "losses": 0, "metrics": 0,
     "checkpoint": 0,
+    "english": 0,
     "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
     "encoders": 1, "datasets": 1, "exporters": 1,
     "encoders.*": 2, "datasets.*": 2, "exporters.*": 2,
     "scoring": 2, "training_free": 2, "features": 2, "language": 2, "reasons": 2, "examples": 2, "labels": 2,
+    "objects": 2,
     "pipeline": 3, "evaluate": 3, "learn": 3, "build": 3,
     "train": 4, "batch": 4, "doctor": 4,
     "web": 5, "progress": 5,

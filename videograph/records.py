@@ -172,11 +172,14 @@ class VideoFeatures:
     object_boxes: np.ndarray | None = None
     """Boxes x0, y0, x1, y1 as shares of width and height, (n_steps, n_objects, 4) float32."""
     object_kinds: np.ndarray | None = None
-    """How each slot was found, or what it is, (n_steps, n_objects) int8: indices into `object_names`."""
+    """How each slot was found, or what it is, (n_steps, n_objects) int8: indices into
+    `object_names`; int16 where there are more than 127 of them."""
     object_names: tuple[str, ...] = OBJECT_KINDS
     """What `object_kinds` means: `OBJECT_KINDS`, or "none" and a detector's class names after it."""
     object_scores: np.ndarray | None = None
     """The detector's confidence, (n_steps, n_objects) float32 in [0, 1], 0 where masked; None without one."""
+    looked_at: np.ndarray | None = None
+    """True for steps where a detector looked for objects, (n_steps,) bool; None: all were looked at."""
     contrast: np.ndarray | None = None
     """Standard deviation of each frame's brightness, (n_steps,) float32 in [0, 0.5]; 0 = one flat tone."""
     cut_frames: np.ndarray | None = None
@@ -187,7 +190,7 @@ class VideoFeatures:
         _check(n > 0, "no steps")
         _check(self.features.ndim == 2, f"features have shape {self.features.shape}")
         for name in ("features", "seconds", "object_features", "object_mask", "object_boxes",
-                     "object_kinds", "object_scores", "contrast", "cut_frames"):  # fmt: skip
+                     "object_kinds", "object_scores", "looked_at", "contrast", "cut_frames"):  # fmt: skip
             value = getattr(self, name)
             _check(value is None or len(value) == n, f"{name} does not have {n} steps")
         _check(bool(np.all(np.diff(self.picks) > 0)), "picks do not increase")
@@ -334,7 +337,9 @@ class SeenObject:
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 as shares of width and height."""
     weight: float
-    """Share of this object in its frame's node."""
+    """Share of this object in its frame's node; 0 for what was found after the scores."""
+    score: float | None = None
+    """A detector's confidence in [0, 1]; None for regions that no detector named."""
 
 
 @dataclass(frozen=True)
