@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -330,3 +332,43 @@ class EvaluateConfig:
         _one_of("protocol", self.protocol, EVALUATE_PROTOCOLS)
         _in_range("n_draws", self.n_draws, 1, 100_000)
         _in_range("seed", self.seed, 0, 1_000_000_000)
+
+
+GIBIBYTE = 1 << 30
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """Where features are kept, so that they are computed once."""
+
+    folder: str = ""
+    """The folder, made when it is first needed; "" is the platform's own for caches."""
+    max_bytes: int = 4 * GIBIBYTE
+    """What it may hold, in bytes: some hundred 10-minute videos. 0: nothing is kept or looked up."""
+
+    def __post_init__(self) -> None:
+        _in_range("max_bytes", self.max_bytes, 0, 1 << 60)
+
+    @classmethod
+    def from_environment(cls) -> CacheConfig:
+        """As VIDEOGRAPH_CACHE (a folder, or "off") and VIDEOGRAPH_CACHE_SIZE ("4GB", "500MB") say.
+
+        Raises:
+            UsageError: the size is none.
+        """
+        folder = os.environ.get("VIDEOGRAPH_CACHE", cls.folder)
+        size = os.environ.get("VIDEOGRAPH_CACHE_SIZE", "")
+        max_bytes = _bytes("VIDEOGRAPH_CACHE_SIZE", size) if size else cls.max_bytes
+        return cls("", 0) if folder.lower() == "off" else cls(folder, max_bytes)
+
+
+def _bytes(name: str, text: str) -> int:
+    """ "4GB", "1.5 T", "500000": a number of bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if found is None or (found[3] and not found[2]):
+        raise UsageError(
+            f'{name} is "{text}". Allowed: a size like 4GB, 500MB or 2GiB; 0 for none.'
+        )
+    unit = 1024 ** " kmgt".index(found[2]) if found[3] else _UNITS[found[2]]
+    return int(float(found[1]) * unit)

@@ -1,0 +1,289 @@
+"""Features computed once: a folder of entries by what made them, bounded, shared by processes.
+
+An entry is an uncompressed npz, whose CRC-32 per array tells a damaged one. It is written beside its
+place and moved there whole, so that nobody sees half of it; its modification time is its last use, and
+the least recently used go first. Whatever goes wrong here costs time and never a summary: the features
+are computed as if there were no cache, and the log says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import stat
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from videograph.config import CacheConfig
+from videograph.encoders import Encoder
+from videograph.features import Extraction, extract
+from videograph.packed import FORMAT, pack, relocated, unpack
+from videograph.records import Hook, no_hook
+
+log = logging.getLogger(__name__)
+
+LARGEST_SHARE = 0.5
+"""An entry larger than this share of the cache is not kept: it would drive everything else out."""
+BLOCK_BYTES = 4096
+"""The least that a file costs on disk: small entries are counted as this much."""
+STALE_SECONDS = 3600
+"""Age at which an unfinished file belongs to a process that was killed."""
+RACY_SECONDS = 2
+"""A file changed so recently may change again under the same time stamp: FAT counts in 2 s."""
+ROOMS = ("features.py", "packed.py", "video.py")
+"""Sources of what is kept: an entry is found only by the code that would make the same one."""
+
+_ENTRY = re.compile(r"[0-9a-f]{40}\.npz")
+_PART = re.compile(r"\.[0-9a-f]{40}\.[0-9a-f]{32}\.part")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the cache holds."""
+
+    folder: Path | None
+    """Where it lies; None: it is switched off, or there is no place for it."""
+    n_entries: int
+    """Entries in it."""
+    n_bytes: int
+    """What they take, in bytes."""
+    max_bytes: int
+    """What they may take."""
+
+
+class Cache:
+    """Arrays by key, in a folder that may be shared, full, read-only or gone.
+
+    Args:
+        config: where and how large; None reads the environment, see `CacheConfig.from_environment`.
+    """
+
+    def __init__(self, config: CacheConfig | None = None) -> None:
+        config = CacheConfig.from_environment() if config is None else config
+        self.max_bytes = config.max_bytes
+        self.folder = _folder(config) if config.max_bytes > 0 else None
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays kept under a key, writable; None where there are none, or they are damaged."""
+        if self.folder is None:
+            return None
+        path = self._path(self.folder, key)
+        try:
+            with np.load(path, allow_pickle=False) as entry:
+                arrays = {name: entry[name] for name in entry.files}
+        except OSError:  # none there, or none that can be read
+            return None
+        except Exception as error:  # whatever damaged bytes do to zip and npy readers
+            self._drop(path, error)
+            return None
+        _touch(path)
+        return arrays
+
+    def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Keep arrays under a key, in place of what is there; whether that went well."""
+        n_bytes = sum(max(a.nbytes, 1) for a in arrays.values())
+        if self.folder is None or n_bytes > self.max_bytes * LARGEST_SHARE:
+            return False
+        path = self._path(self.folder, key)
+        part = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with part.open("xb") as file:
+                np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+            self._make_room(_cost(part.stat().st_size), spare=path)
+            os.replace(part, path)
+        except OSError as error:  # read-only, full, taken by a file, gone
+            log.info("not kept in the cache: %s", error)
+            return False
+        finally:
+            _remove(part)
+        return True
+
+    def drop(self, key: str, why: Exception) -> None:
+        """Forget an entry that turned out to be damaged."""
+        if self.folder is not None:
+            self._drop(self._path(self.folder, key), why)
+
+    def content(self, path: str | Path) -> str:
+        """BLAKE2b of a whole file, in hex; read again only where its size or times have changed.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        path = Path(path).absolute()
+        before = stamp(path)
+        key = f"content {path} {before}"
+        kept = self.get(key)
+        if kept is not None and set(kept) == {"digest"}:
+            return kept["digest"].tobytes().hex()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "blake2b").digest()
+        settled = time.time() - max(before[1], before[2]) / 1e9 > RACY_SECONDS
+        if settled and stamp(path) == before:
+            self.put(key, {"digest": np.frombuffer(digest, np.uint8)})
+        return digest.hex()
+
+    def usage(self) -> Usage:
+        """What is there now."""
+        files = list(self._files())
+        n_entries = sum(_ENTRY.fullmatch(path.name) is not None for path, _ in files)
+        n_bytes = sum(_cost(found.st_size) for _, found in files)
+        return Usage(self.folder, n_entries, n_bytes, self.max_bytes)
+
+    def clear(self) -> Usage:
+        """Remove every entry, and nothing else that lies in the folder; what was there."""
+        before = self.usage()
+        for path, _ in self._files():
+            _remove(path)
+        return before
+
+    def _make_room(self, n_bytes: int, *, spare: Path) -> None:
+        """Remove the least recently used until so many bytes fit; also what killed writers left."""
+        files = sorted(self._files(), key=lambda item: item[1].st_mtime_ns)
+        total = sum(_cost(found.st_size) for path, found in files if _is_entry(path, spare))
+        for path, found in files:
+            if _is_entry(path, spare):
+                if total + n_bytes > self.max_bytes:
+                    _remove(path)
+                    total -= _cost(found.st_size)
+            elif path != spare and time.time() - found.st_mtime > STALE_SECONDS:
+                _remove(path)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Our own files with their sizes and times; those that vanish meanwhile are passed over."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for path in self.folder.iterdir():
+            if _ENTRY.fullmatch(path.name) or _PART.fullmatch(path.name):
+                try:
+                    yield path, path.stat()
+                except OSError:
+                    continue
+
+    def _path(self, folder: Path, key: str) -> Path:
+        name = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
+        return folder / f"{name}.npz"
+
+    def _drop(self, path: Path, error: Exception) -> None:
+        log.info("damaged entry of the cache removed: %s (%s)", path, error)
+        _remove(path)
+
+
+def extract_cached(
+    path: str | Path,
+    encoder: Encoder,
+    *,
+    speed: str = "balanced",
+    steps_per_second: Fraction = Fraction(2),
+    hook: Hook = no_hook,
+    folder: str | Path | None = None,
+    use: bool = True,
+) -> Extraction:
+    """`features.extract`, done once for a content, an encoder and the way frames are taken.
+
+    Args:
+        path: the video.
+        encoder: who sees the frames.
+        speed: see `SummarizeConfig.speed`.
+        steps_per_second: picks a second of presentation time.
+        hook: told of stage "read", in seconds of video; of a kept one, once.
+        folder: of the cache; None: as the environment says.
+        use: False neither looks into the cache nor keeps anything.
+
+    Raises:
+        VideographError: the file cannot be read as a video.
+    """
+    config = CacheConfig.from_environment()
+    cache = Cache(config if folder is None else CacheConfig(str(folder), config.max_bytes))
+    key = _key(cache, Path(path), encoder, speed, steps_per_second) if use else None
+    if key is not None and (kept := _kept(cache, key, Path(path))) is not None:
+        length = float(kept.report.clock.duration)
+        hook("read", length, length, kept.features)
+        return kept
+    seen = extract(path, encoder, speed=speed, steps_per_second=steps_per_second, hook=hook)
+    if key is not None and key == _key(cache, Path(path), encoder, speed, steps_per_second):
+        cache.put(key, pack(seen))
+    return seen
+
+
+def _kept(cache: Cache, key: str, path: Path) -> Extraction | None:
+    arrays = cache.get(key)
+    try:
+        return None if arrays is None else relocated(unpack(arrays), path)
+    except ValueError as error:
+        cache.drop(key, error)
+        return None
+
+
+def _key(
+    cache: Cache, path: Path, encoder: Encoder, speed: str, steps_per_second: Fraction
+) -> str | None:
+    """Everything that an extraction depends on; None where nothing can be kept of such a file."""
+    try:
+        if cache.folder is None or not stat.S_ISREG(path.stat().st_mode):
+            return None
+        content = cache.content(path)
+    except OSError:
+        return None  # the reader says what is wrong with it
+    seen_by = [encoder.name, encoder.frame_side, encoder.dim, encoder.object_dim, encoder.n_objects]
+    made_by = [FORMAT, version("videograph"), version("av"), _code()]
+    return json.dumps(["extraction", content, seen_by, speed, str(steps_per_second), made_by])
+
+
+def _code() -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in ROOMS:
+        digest.update(Path(__file__).with_name(name).read_bytes())
+    return digest.hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file, read without opening it: size, times in ns, and its place on disk."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+
+
+def _folder(config: CacheConfig) -> Path | None:
+    """Where entries lie, absolute; None where nobody can tell, as without a home."""
+    try:
+        if config.folder:
+            return Path(config.folder).expanduser().absolute()
+        from platformdirs import user_cache_path
+
+        found = user_cache_path("videograph", appauthor=False)
+    except (OSError, RuntimeError) as error:
+        log.info("no place for a cache: %s", error)
+        return None
+    return found if found.is_absolute() else None
+
+
+def _is_entry(path: Path, spare: Path) -> bool:
+    return path != spare and _ENTRY.fullmatch(path.name) is not None
+
+
+def _cost(n_bytes: int) -> int:
+    return max(n_bytes, BLOCK_BYTES)
+
+
+def _touch(path: Path) -> None:
+    # A folder may be read-only; and another process may have made room meanwhile.
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.info("cannot remove %s: %s", path, error)
