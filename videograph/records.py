@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-OBJECT_KINDS = ("none", "grid", "salient", "moving")
+OBJECT_KINDS = ("none", "grid", "salient", "moving", "cluster")
 """How an object slot was found where no detector named it; `object_kinds` holds indices into this tuple."""
 
 WORD_SOURCES = (
