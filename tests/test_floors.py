@@ -20,7 +20,7 @@ FLOORS = {
     "scoring": 2, "training_free": 2, "features": 2, "language": 2, "reasons": 2, "examples": 2, "labels": 2,
     "objects": 2,
     "packed": 2.3, "cache": 2.4, "stored": 2.5,  # between features and the pipeline
-    "pipeline": 3, "evaluate": 3, "learn": 3, "build": 3,
+    "pipeline": 3, "evaluate": 3, "learn": 3, "build": 3, "collect": 3,
     "train": 4, "batch": 4, "doctor": 4,
     "web": 5, "progress": 5,
     "cli": 6, "demo": 7,

@@ -251,6 +251,79 @@ def train(
     out.print(f"{'curves':>10}  {run.folder / 'losses.png'}", markup=False)
 
 
+@app.command()
+def features(
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO...", help="Video files that FFmpeg reads.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The h5 to write.")],
+    encoder: Annotated[
+        str, typer.Option(help=f"Who sees the frames: {', '.join(available_encoders())}.")
+    ] = SummarizeConfig.encoder,
+    speed: Annotated[
+        str, typer.Option(help=f"Which frames are looked at: {', '.join(SPEEDS)}.")
+    ] = SummarizeConfig.speed,
+    objects: Annotated[
+        str | None,
+        typer.Option(
+            help="A detector that looks at a frame of each shot, as NAME:WHAT. [default: none]"
+        ),
+    ] = None,
+    text_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="Who makes features of subtitles, titles and descriptions: "
+            f"{', '.join(available_encoders('load_text'))}. [default: none, the texts are kept]"
+        ),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Use features that were computed before.")
+    ] = True,
+    force: Force = False,
+) -> None:
+    """Write an h5 of features, objects and words of VIDEO: to ask and summarize without the video."""
+    from videograph.collect import collect
+
+    with progress_hook(err) as hook:
+        found = collect(
+            videos,
+            output,
+            encoder=encoder,
+            speed=speed,
+            objects=objects,
+            text_encoder=text_encoder,
+            cache=cache,
+            force=force,
+            hook=hook,
+        )
+    for sentence in found.notes:
+        err.print(sentence, markup=False, style="yellow")
+    out.print(
+        f"{found.path}: {found.n_videos} videos, {found.n_steps} steps ({found.encoder})",
+        markup=False,
+    )
+    if found.left_out:
+        raise VideographError(" ".join(found.left_out))
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything that is kept.")] = False,
+) -> None:
+    """Show where features are kept that were computed once, and how much there is."""
+    from videograph.cache import Cache
+
+    kept = Cache()
+    found = kept.clear() if clear else kept.usage()
+    if found.folder is None:
+        out.print("off: nothing is kept", markup=False)
+        return
+    told = f"{found.n_entries} entries, {found.n_bytes / 1e6:.1f} MB"
+    limit = f" of at most {found.max_bytes / 1e9:.2f} GB"
+    out.print(f"{'folder':>10}  {found.folder}", markup=False)
+    out.print(f"{'removed' if clear else 'kept':>10}  {told}{'' if clear else limit}", markup=False)
+
+
 dataset_app = typer.Typer(
     name="dataset",
     help="Videos of your own with labels, as the h5 that training reads.",
