@@ -111,13 +111,13 @@ def export_all(
     Args:
         summary: what `videograph.summarize` returned.
         folder: where to; made if missing.
-        names: the exporters; None means all of them.
+        names: the exporters; None means all that can be written, see `left_out`.
         force: replace what stands there.
         copy: cut the skim at key frames without encoding anew.
         hook: told of stage "skim", in seconds of skim.
 
     Returns:
-        The path of each form, by exporter name, and sentences that a person should read.
+        The path of each form that was written, by exporter name, and sentences that a person should read.
 
     Raises:
         UsageError: an unknown name, or a place is taken and `force` is not given; nothing is written.
@@ -125,6 +125,10 @@ def export_all(
     """
     paths = places(folder, names, source=summary.info.path, force=force, copy=copy)
     notes: list[str] = []
+    if names is None:
+        lacking = {name: why for name in paths if (why := left_out(name, summary))}
+        paths = {name: path for name, path in paths.items() if name not in lacking}
+        notes += lacking.values()
     failures: list[VideographError] = []
     written: list[str] = []
     for name, path in sorted(paths.items(), key=lambda item: item[0] == "html"):
@@ -141,6 +145,23 @@ def export_all(
     if failures:
         raise type(failures[0])(" ".join(dict.fromkeys(str(f) for f in failures)))
     return paths, list(dict.fromkeys(notes))
+
+
+def left_out(name: str, summary: Summary) -> str | None:
+    """Why a form cannot be written of a summary that was made from stored features, None if it can.
+
+    A skim is cut from the video itself; key frames are read from it when the summary is made. All other
+    forms live on what the summary holds.
+    """
+    video = summary.info.path
+    if video.is_file():
+        return None
+    gone = f"{video.name} is not at {video.absolute().parent} any more"
+    if name == "mp4":
+        return f"No skim was written: {gone}."
+    if name == "keyframes" and not summary.keyframe_images:
+        return f"No key frames were written: {gone}. The page shows thumbnails in their place."
+    return None
 
 
 def places(
