@@ -14,6 +14,7 @@ FLOORS = {
     "errors": 0, "records": 0, "config": 0, "graph": 0, "losses": 0, "metrics": 0,
     "checkpoint": 0,
     "english": 0,
+    "decoding": 1, "picking": 1, "media": 1, "grabbing": 1, "steady": 1,
     "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
     "encoders": 1, "datasets": 1, "exporters": 1,
     "encoders.*": 2, "datasets.*": 2, "exporters.*": 2,
@@ -29,6 +30,8 @@ FLOORS = {
 SAME_FLOOR = {
     ("config", "errors"), ("records", "errors"), ("graph", "config"), ("losses", "graph"),
     ("losses", "config"), ("metrics", "errors"), ("metrics", "records"), ("graph", "records"),
+    ("media", "decoding"), ("grabbing", "decoding"), ("grabbing", "media"), ("video", "decoding"),
+    ("video", "picking"), ("video", "media"), ("video", "grabbing"),
     ("losses", "records"), ("config", "records"), ("graph", "errors"),
     ("losses", "errors"), ("scoring", "training_free"), ("checkpoint", "config"), ("checkpoint", "errors"),
 }  # fmt: skip
