@@ -88,10 +88,7 @@ def _reason(
         tenths = clock.duration < TENTHS_BELOW_SECONDS
         times = ", ".join(timecode(float(n.seconds), tenths=tenths) for n in neighbours[:3])
         parts.append(f"tied most strongly to {times}")
-    counts = Counter(o.kind for o in objects if o.kind != "grid")
-    if counts:
-        regions = " and ".join(f"{n} {kind}" for kind, n in counts.most_common())
-        parts.append(f"{regions} region{'s' if sum(counts.values()) > 1 else ''} in view")
+    parts += _in_view(objects)
     return Reason(
         text="; ".join(parts) + ".",
         rank=rank,
@@ -112,22 +109,45 @@ def _neighbours(
     )
 
 
+def _in_view(objects: Sequence[SeenObject]) -> list[str]:
+    """What is seen, in words: a detector's things by name, else how many regions move or stand out."""
+    named = Counter(o.kind for o in objects if o.score is not None)
+    if named:
+        return ["in view: " + ", ".join(counted(kind, n) for kind, n in named.most_common())]
+    counts = Counter(o.kind for o in objects if o.kind != "grid")
+    if not counts:
+        return []
+    regions = " and ".join(f"{n} {kind}" for kind, n in counts.most_common())
+    return [f"{regions} region{'s' if sum(counts.values()) > 1 else ''} in view"]
+
+
+def counted(name: str, n: int) -> str:
+    """A thing and how often, without bending the word: "dog", "2 × dog"."""
+    return name if n == 1 else f"{n} × {name}"
+
+
 def _objects(step: int, scores: Scores, features: VideoFeatures) -> tuple[SeenObject, ...]:
     mask, boxes = features.object_mask, features.object_boxes
     if mask is None or boxes is None:
         return ()
-    kinds = features.object_kinds
-    weights = scores.object_weights
-    slots = np.flatnonzero(mask[step])
+    kinds, certain = features.object_kinds, features.object_scores
     seen = [
         SeenObject(
             kind=features.object_names[kinds[step, n]] if kinds is not None else "object",
             box=tuple(float(x) for x in boxes[step, n]),  # pyright: ignore[reportArgumentType]
-            weight=float(weights[step, n]) if weights is not None else 1 / len(slots),
+            weight=_weight(scores, step, int(n), int(mask[step].sum())),
+            score=None if certain is None else float(certain[step, n]),
         )
-        for n in slots
+        for n in np.flatnonzero(mask[step])
     ]
-    return tuple(sorted(seen, key=lambda o: -o.weight))
+    return tuple(sorted(seen, key=lambda o: (-o.weight, -(o.score or 0))))
+
+
+def _weight(scores: Scores, step: int, slot: int, n_seen: int) -> float:
+    weights = scores.object_weights
+    if weights is None:
+        return 1 / n_seen
+    return float(weights[step, slot]) if slot < weights.shape[1] else 0.0
 
 
 def timecode(seconds: float, *, tenths: bool = False) -> str:
