@@ -41,8 +41,8 @@ STALE_SECONDS = 3600
 """Age at which an unfinished file belongs to a process that was killed."""
 RACY_SECONDS = 2
 """A file changed so recently may change again under the same time stamp: FAT counts in 2 s."""
-ROOMS = ("features.py", "packed.py", "video.py")
-"""Sources of what is kept: an entry is found only by the code that would make the same one."""
+ROOMS = ("decoding", "features", "grabbing", "media", "packed", "picking", "video")
+"""Rooms that make what is kept: an entry is found only by the code that would make the same one."""
 
 _ENTRY = re.compile(r"[0-9a-f]{40}\.npz")
 _PART = re.compile(r"\.[0-9a-f]{40}\.[0-9a-f]{32}\.part")
@@ -233,18 +233,19 @@ def _key(
     try:
         if cache.folder is None or not stat.S_ISREG(path.stat().st_mode):
             return None
-        content = cache.content(path)
-    except OSError:
-        return None  # the reader says what is wrong with it
+        content, code = cache.content(path), _code()
+    except OSError as error:  # if it is the video's fault, the reader says what is wrong with it
+        log.info("not looked for in the cache: %s", error)
+        return None
     seen_by = [encoder.name, encoder.frame_side, encoder.dim, encoder.object_dim, encoder.n_objects]
-    made_by = [FORMAT, version("videograph"), version("av"), _code()]
+    made_by = [FORMAT, version("videograph"), version("av"), code]
     return json.dumps(["extraction", content, seen_by, speed, str(steps_per_second), made_by])
 
 
 def _code() -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for name in ROOMS:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    for room in ROOMS:
+        digest.update(Path(__file__).with_name(f"{room}.py").read_bytes())
     return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ inclusive, ...), so that training and evaluation read it as it is, and holds bes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -37,6 +38,8 @@ from videograph.records import (
 
 SUFFIXES = (".h5", ".hdf5")
 """What files of features end in."""
+JSON_PARTS = ("record", "source", "texts")
+"""Datasets that hold JSON, with a checksum as HDF5 keeps none of single values."""
 MADE_BY = "Try: videograph features VIDEO -o FILE.h5, which writes such files."
 DAMAGED = (AttributeError, KeyError, OSError, RuntimeError, TypeError, UnicodeError, ValueError)
 """What h5py and the records raise on a file that is damaged, or somebody else's."""
@@ -209,6 +212,12 @@ def _store(group: Any, name: str, value: Any) -> None:
     else:
         # Names of files may hold bytes that are no UTF-8; HDF5 keeps text as UTF-8 only.
         group[name] = value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    if name in JSON_PARTS:
+        group[name].attrs["blake2b"] = _digest(str(value))
+
+
+def _digest(told: str) -> str:
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def _as_json(said: TimedText) -> dict[str, Any]:
@@ -236,17 +245,33 @@ def stored_names(path: str | Path) -> dict[str, str]:
         VideographError: it is missing, unreadable, or holds no video.
     """
     path = Path(path)
-    with open_h5(path) as file, _explaining(path):
-        keys = sorted((k for k in file if isinstance(file[k], h5py.Group)), key=natural)
-        if not keys:
-            raise ValueError("it holds no groups, one for each video")
-        return {key: _recorded_path(file[key]).name for key in keys}
+    names = {}
+    with open_h5(path) as file:
+        with _explaining(path):
+            keys = sorted((k for k in file if isinstance(file[k], h5py.Group)), key=natural)
+            if not keys:
+                raise ValueError("it holds no groups, one for each video")
+        for key in keys:
+            with _explaining(path, key):
+                names[key] = _recorded_path(file[key]).name
+    return names
 
 
 def _recorded_path(group: Any) -> Path:
-    if "record" not in group:
-        raise ValueError(f"{group.name[1:]} has no record of how the video was read")
-    return Path(json.loads(text(group, "record"))["info"]["path"])
+    """Where the video was, the rest of the record unread."""
+    info = _json(group, "record").get("info")
+    if not isinstance(info, dict) or not isinstance(info.get("path"), str):
+        raise ValueError("record does not tell where the video was")
+    return Path(info["path"])
+
+
+def _json(group: Any, name: str) -> Any:
+    if name not in group:
+        raise ValueError(f"{name} is missing")
+    told = text(group, name)
+    if group[name].attrs.get("blake2b") != _digest(told):
+        raise ValueError(f"{name} is damaged (its checksum differs)")
+    return json.loads(told)
 
 
 def read_extraction(path: str | Path, key: str | None = None) -> Stored:
@@ -273,22 +298,20 @@ def read_extraction(path: str | Path, key: str | None = None) -> Stored:
 
 def _read_group(file: Any, group: Any, key: str) -> Stored:
     arrays = {n: np.asarray(d[()]) for n, d in group.items() if d.shape and d.dtype.kind in "biuf"}
+    source, texts = _json(group, "source"), _json(group, "texts")
     arrays["record"] = np.frombuffer(text(group, "record").encode(), np.uint8)
     classes = arrays.pop("object_classes", None)
     if classes is not None:
         arrays["object_kinds"] = np.maximum(classes, 0).astype(classes.dtype)
     extraction = unpack(arrays)
     features = extraction.features
-    source = json.loads(text(group, "source") or "null")
-    if not isinstance(source, dict):
-        raise ValueError("source is missing")
     words, mask = _words(arrays, features.n_steps)
     return Stored(
         extraction,
         speed=str(source["speed"]),
         steps_per_second=Fraction(source["steps_per_second"]),
         shots=_shots(arrays, features.n_frames),
-        texts=tuple(_said(t) for t in json.loads(text(group, "texts") or "[]")),
+        texts=tuple(_said(t) for t in texts),
         word_features=words,
         word_mask=mask,
         text_encoder=str(file.attrs.get("text_encoder", "")),
@@ -336,10 +359,9 @@ def _explaining(path: Path, key: str = "") -> Iterator[None]:
         raise
     except DAMAGED as error:
         where = f"{path}, {key}" if key else f"{path}"
-        if isinstance(error, KeyError):
-            why = f"{error.args[0] if error.args else 'a part'} is missing"
-        else:
-            why = (str(error).splitlines() or ["damaged"])[0].rstrip(".")
+        why = (str(error).splitlines() or ["unknown"])[0].rstrip(".")
+        if type(error) is not ValueError:  # ours are; h5py's tell what it stumbled over
+            why = f"it is damaged ({why})"
         raise VideographError(f"{where} cannot be used: {why}. {MADE_BY}") from error
 
 
