@@ -343,6 +343,24 @@ class SeenObject:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Something in a video that answers a query."""
+
+    source: str
+    """One of `WORD_SOURCES`, or "picture" where a frame itself is near the query."""
+    text: str
+    """What is said or named there; "" for a picture."""
+    query: str
+    """Which of the user's queries it answers."""
+    score: float
+    """How well, in [0, 1]; from 0.5 on it counts as an answer."""
+    start_seconds: Fraction
+    """Start of its span on the video's timeline."""
+    end_seconds: Fraction
+    """End of its span."""
+
+
+@dataclass(frozen=True)
 class Reason:
     """Why a shot was chosen."""
 
@@ -356,6 +374,8 @@ class Reason:
     """Strongest neighbours of the key frame in the temporal graph, best first."""
     objects: tuple[SeenObject, ...] = ()
     """Objects of the key frame, heaviest first."""
+    words: tuple[Evidence, ...] = ()
+    """What in this shot answers the user's query, best first; nothing without a query."""
 
 
 @dataclass(frozen=True)
