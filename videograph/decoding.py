@@ -167,6 +167,7 @@ class Painter:
             height=self.width if turned else self.height,
             format="rgb24",
             interpolation="AREA",
+            threads=1,  # more cost a hand-over each, and the decoder's threads their processor
         )
         return np.ascontiguousarray(np.rot90(small.to_ndarray(), -self._quarter_turns))
 

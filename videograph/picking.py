@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -10,43 +12,82 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 Picked = tuple[int, VideoFrame, int]
-"""A sampled frame: its ticks, itself, and the ticks of the frame after the sharpest change before it."""
+"""A pick: its ticks, the frame that stands for it, and the ticks of the frame after the sharpest change."""
+
+EARLY_KEY = 0.9
+"""A key frame after less than this share of the longest gap was set by an encoder that saw a cut."""
+NEWEST = 4096
+"""Frames among which the one on the screen is looked for: 68 s at 60 frames a second."""
 
 
 class Picker:
-    """Which of the frames that come by stand for the grid of picks."""
+    """Which of the frames that come by stand for the grid of picks.
 
-    def __init__(self, step: Fraction) -> None:
+    Where only key frames are decoded (`repeats`), there is a pick for every moment of the grid all the
+    same, and one key frame stands for many; else a frame is picked once.
+    """
+
+    def __init__(self, step: Fraction, pts: array[int]) -> None:
         self.step = step
         self.nearest = False
+        self.repeats = False
         self.cut = CutFinder()
+        self._pts = pts  # ticks of all frames known so far, in the file's order
         self._origin, self._due = 0, -1  # `_due`: twice the ticks of the next moment, rounded down
         self._k = 0
         self._held: tuple[int, VideoFrame] | None = None
+        self._longest = 0  # ticks between two key frames
+        self._last_pick = -1
 
-    def offer(self, ticks: int, frame: VideoFrame) -> Picked | None:
-        """Show the next frame; returns the one before it if that is a pick."""
-        pick = None
+    def offer(self, ticks: int, frame: VideoFrame) -> Iterator[Picked]:
+        """Show the next frame; gives the picks that the one before it stands for."""
         if self._held is None:
             self._origin, self._due = ticks, 2 * ticks
         else:
-            # Exact: the held frame is on the screen until this one. Nearest: it serves up to half way.
-            pick = self._serve(self._held[0] + ticks if self.nearest else 2 * ticks)
+            yield from self._serve(self._twice_until(ticks))
         self._held = (ticks, frame)
         self.cut.see(ticks, frame)
-        return pick
 
-    def last(self, end: int) -> Picked | None:
-        """The held frame, if a pick falls on it before the video's end."""
+    def last(self, end: int) -> Iterator[Picked]:
+        """Picks that the held frame stands for before the video's end."""
         return self._serve(2 * end)
 
-    def _serve(self, twice_until: int) -> Picked | None:
+    def _twice_until(self, ticks: int) -> int:
+        """Twice the ticks until which the held frame serves, when the next one begins at `ticks`.
+
+        Exact: it is on the screen until then. Nearest: half way; but a key frame that comes early
+        begins a shot, and does not stand for what was before.
+        """
+        assert self._held is not None
+        held = self._held[0]
+        if not self.nearest:
+            return 2 * ticks
+        self._longest = max(self._longest, ticks - held)
+        if self.repeats and ticks - held < EARLY_KEY * self._longest:
+            return 2 * ticks
+        return held + ticks
+
+    def _serve(self, twice_until: int) -> Iterator[Picked]:
         if self._held is None or twice_until <= self._due:
-            return None
-        self._k = math.ceil((Fraction(twice_until, 2) - self._origin) / self.step)
+            return
+        first, self._k = self._k, math.ceil((Fraction(twice_until, 2) - self._origin) / self.step)
         self._due = math.floor(2 * (self._origin + self._k * self.step))
         ticks, frame = self._held
-        return ticks, frame, self.cut.take(ticks)
+        if not self.repeats:
+            yield from self._picked(ticks, frame, self.cut.take(ticks))
+            return
+        known = np.sort(np.array(self._pts[-NEWEST:], np.int64))
+        for k in range(first, self._k):
+            moment = math.floor(self._origin + k * self.step)
+            at = int(np.searchsorted(known, moment, side="right")) - 1
+            on_screen = int(known[at]) if at >= 0 else ticks
+            yield from self._picked(on_screen, frame, ticks)
+
+    def _picked(self, ticks: int, frame: VideoFrame, cut: int) -> Iterator[Picked]:
+        """The pick, unless that moment's frame was picked before."""
+        if ticks > self._last_pick:
+            yield ticks, frame, cut if self._last_pick < cut <= ticks else ticks
+            self._last_pick = ticks
 
 
 class CutFinder:
@@ -58,7 +99,7 @@ class CutFinder:
         self.gap = 0  # ticks between looks, at least
         self._before: np.ndarray | None = None
         self._looked = -(1 << 62)
-        self._sharpest, self._ticks = -1.0, -1
+        self._sharpest, self._ticks = -1, -1
 
     def see(self, ticks: int, frame: VideoFrame) -> None:
         """Compare the next frame with the one before, unless that was a moment ago."""
@@ -66,9 +107,10 @@ class CutFinder:
             return
         self._looked = ticks
         luma = self._luma(frame)
-        change = 0.0
+        change = 0
         if luma is not None and self._before is not None and luma.shape == self._before.shape:
-            change = float(np.abs(luma - self._before).mean())
+            difference = luma - self._before
+            change = int(np.abs(difference, out=difference).sum(dtype=np.int64))
         self._before = luma
         if change > self._sharpest:
             self._sharpest, self._ticks = change, ticks
@@ -76,11 +118,11 @@ class CutFinder:
     def take(self, pick: int) -> int:
         """The cut before a pick, which ends the search for it."""
         ticks = self._ticks if self._sharpest > 0 else pick
-        self._sharpest, self._ticks = -1.0, -1
+        self._sharpest, self._ticks = -1, -1
         return ticks
 
     def _luma(self, frame: VideoFrame) -> np.ndarray | None:
-        """A sparse grid of the first plane, (<= 36, <= 64) int32 on a scale of 8 bits, or None."""
+        """A sparse grid of the first plane, (<= 36, <= 64) int16 on a scale of 8 bits, or None."""
         try:
             plane: Any = frame.planes[0]
             bits = frame.format.components[0].bits
@@ -88,7 +130,7 @@ class CutFinder:
             rows = pixels[: len(pixels) // plane.height * plane.height].reshape(plane.height, -1)
             down = max(1, plane.height // self.ROWS)
             across = max(1, plane.width // self.COLUMNS)
-            small = rows[down // 2 :: down, across // 2 : plane.width : across].astype(np.int32)
-            return small >> (bits - 8) if bits > 8 else small
+            small = rows[down // 2 :: down, across // 2 : plane.width : across]
+            return (small >> (bits - 8) if bits > 8 else small).astype(np.int16)
         except (ValueError, IndexError, TypeError, NotImplementedError):
             return None

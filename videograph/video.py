@@ -31,8 +31,13 @@ SAMPLING = {"NONE": "exact frames", "NONREF": "nearest reference frames", "NONKE
 """What is told of each of FFmpeg's words for the frames that a decoder may skip."""
 BATCH_STEPS = 32
 """Picks that are handed over at once: 16 s of video, 3.5 MB of pixels."""
-KEY_GAP_SECONDS = Fraction(21, 20)
-"""Key frames at most this far apart are dense enough to stand for all: 1 s, and a frame for rounding."""
+KEY_FRAMES = 60
+"""Key frames stand for all where a video has this many: enough to choose a summary from."""
+KEY_GAP_SECONDS = (Fraction(21, 20), Fraction(12))
+"""Gaps between key frames that always do (1 s, and a frame for rounding), and that never do beyond:
+250 frames, as x264 sets them, last 10.4 s at 24 a second."""
+KEY_GAP_SLACK = 2
+"""Where a gap is this much longer than the start of the file promised, more is decoded from there on."""
 REFERENCE_GAP_FRAMES = 5
 """Reference frames are seldom farther apart; where that is longer than a step, none is skipped."""
 PROBE_GAP_SECONDS = Fraction(1, 40)
@@ -43,15 +48,17 @@ SHORTFALL_SECONDS = 1
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Sampled frames, in order of time."""
+    """Pictures for the picks, in order of time."""
 
     images: np.ndarray
     """(n, height, width, 3) uint8 RGB, turned as a player shows them, of one size in all batches."""
     pts: np.ndarray
-    """Start of each frame in ticks from second 0, (n,) int64, strictly increasing."""
+    """Start of each pick's frame in ticks from second 0, (n,) int64, strictly increasing."""
     cut_pts: np.ndarray
     """Start of the frame after the sharpest change since the pick before, (n,) int64, in ticks; later
     than that pick and at most the pick itself; the pick itself where nothing changed."""
+    repeats: np.ndarray
+    """True where the picture is that of the pick before, (n,) bool: no other was decoded in between."""
     done_seconds: float
     """How far the reading has come, in seconds of the video."""
 
@@ -60,9 +67,10 @@ class Reader:
     """Frames of a video sampled by presentation time, streamed in batches.
 
     Pick k is the frame for the moment k / `steps_per_second` after the first frame: the one on the
-    screen ("exact"), the nearest frame that others refer to ("balanced"), or the nearest key frame where
-    these are at most a second apart ("fast"). A frame is picked once, so a slow or halting video has
-    fewer picks than moments. `report` tells what was done, once all batches were taken.
+    screen ("exact"), or the nearest frame that others refer to ("balanced"). A frame is picked once, so a
+    slow or halting video has fewer picks than moments. "fast" decodes key frames only, where there are
+    enough of them (see `KEY_FRAMES`), and lets each stand for the picks around it; else it is "balanced".
+    `report` tells what was done, once all batches were taken.
 
     Args:
         path: the video.
@@ -92,6 +100,8 @@ class Reader:
         self._opened = open_media(path)
         self._container: InputContainer | None = None
         self._report: ReadReport | None = None
+        self._frame: VideoFrame | None = None  # painted last
+        self._image = np.empty((0, 0, 3), np.uint8)
 
     def __enter__(self) -> Reader:
         self._container = self._opened.__enter__()
@@ -110,43 +120,45 @@ class Reader:
 
     def __iter__(self) -> Iterator[FrameBatch]:
         images: list[np.ndarray] = []
-        times: list[tuple[int, int]] = []
+        times: list[tuple[int, int, bool]] = []
+        before = None
         for ticks, image, cut in self._picks():
             images.append(image)
-            times.append((ticks, cut))
+            times.append((ticks, cut, image is before))
+            before = image
             if len(images) == BATCH_STEPS:
                 yield self._batch(images, times)
                 images, times = [], []
         if images:
             yield self._batch(images, times)
 
-    def _batch(self, images: list[np.ndarray], times: list[tuple[int, int]]) -> FrameBatch:
-        pts, cuts = np.array(times, dtype=np.int64).T.copy()
+    def _batch(self, images: list[np.ndarray], times: list[tuple[int, int, bool]]) -> FrameBatch:
+        pts, cuts, repeats = np.array(times, dtype=np.int64).T.copy()
         done = float(pts[-1] * self.info.time_base)
-        return FrameBatch(np.stack(images), pts, cuts, done)
+        return FrameBatch(np.stack(images), pts, cuts, repeats.astype(bool), done)
 
     def _picks(self) -> Iterator[tuple[int, np.ndarray, int]]:
         if self._container is None:
             raise RuntimeError("open the reader first: with Reader(path) as reader")
         decoder = Decoder(self._container, self.info)
-        picker = Picker(self._step)
+        picker = Picker(self._step, decoder.pts)
         picker.cut.gap = int(PROBE_GAP_SECONDS / self.info.time_base)
-        pace = _Pace(decoder, picker, self._speed)
+        pace = _Pace(decoder, picker, self._speed, self.info)
         seen = array("q")  # ticks of picks and cuts
         for ticks, frame in pace.frames():
-            picked = picker.offer(ticks, frame)
-            if picked:
+            for picked in picker.offer(ticks, frame):
                 yield self._painted(picked, seen)
         clock = self._clock(decoder, seen)
-        picked = picker.last(clock.end)
-        if picked:
+        for picked in picker.last(clock.end):
             yield self._painted(picked, seen)
         self._report = self._tell(decoder, clock, pace)
 
     def _painted(self, picked: Picked, seen: array[int]) -> tuple[int, np.ndarray, int]:
         ticks, frame, cut = picked
         seen.extend((ticks, cut))
-        return ticks, self._paint.array(frame), cut
+        if frame is not self._frame:
+            self._frame, self._image = frame, self._paint.array(frame)
+        return ticks, self._image, cut
 
     def _clock(self, decoder: Decoder, seen: array[int]) -> Clock:
         if decoder.last_ticks < 0:
@@ -163,12 +175,18 @@ class Reader:
         )
 
 
+def _key_gap_seconds(info: VideoInfo) -> Fraction:
+    """The longest gap between key frames at which these alone are enough."""
+    least, most = KEY_GAP_SECONDS
+    return min(most, max(least, (info.duration_seconds or 0) / Fraction(KEY_FRAMES)))
+
+
 class _Pace:
     """How much a decoder may skip, watched and taken back where it would cost picks."""
 
-    def __init__(self, decoder: Decoder, picker: Picker, speed: str) -> None:
+    def __init__(self, decoder: Decoder, picker: Picker, speed: str, info: VideoInfo) -> None:
         self.decoder, self.picker = decoder, picker
-        self.key_gap = int(KEY_GAP_SECONDS / decoder.stream.time_base)
+        self.key_gap = int(_key_gap_seconds(info) / info.time_base)
         self.used: dict[str, None] = {}
         keys, frames = decoder.gaps()
         if speed == "exact" or decoder.guessed or frames * REFERENCE_GAP_FRAMES > picker.step:
@@ -186,6 +204,7 @@ class _Pace:
         self.used[skip] = None
         self.decoder.codec.skip_frame = "DEFAULT" if skip == "NONE" else skip
         self.picker.nearest = skip != "NONE"
+        self.picker.repeats = skip == "NONKEY"
 
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
         """As `Decoder.frames`, with the pace set anew where the file's build asks for it."""
@@ -195,7 +214,7 @@ class _Pace:
             decoder.note(packet)
             if packet.is_keyframe and self.skip == "NONKEY":
                 ticks = decoder.ticks_of(packet) or last_key
-                if ticks - last_key > 2 * self.key_gap:
+                if ticks - last_key > KEY_GAP_SLACK * self.key_gap:
                     self._set("NONREF")  # from a key frame on all references are there
                 last_key = ticks
             for ticks, frame in decoder.decode(packet):
