@@ -142,6 +142,12 @@ def evaluate(
             help='A checkpoint, "training-free", or a checkpoint per split with "{split}" in its place.'
         ),
     ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="An h5 of word features, or a text encoder: titles guide --model training-free."
+        ),
+    ] = None,
     baseline: Annotated[
         list[str] | None, typer.Option(help="A built-in method that is trained: ridge.")
     ] = None,
@@ -196,6 +202,8 @@ def evaluate(
 
     if compare and (scores or model or baseline):
         raise UsageError("--compare stands alone: without --scores, --model and --baseline.")
+    if words and not model:
+        raise UsageError("--words guides a model. Try --model training-free beside it.")
     outputs = output or []
     for path in [*outputs, *([predictions] if model else [])]:
         benchmark.refuse_taken(path, table=path in outputs, force=force)
@@ -203,7 +211,7 @@ def evaluate(
     files = [benchmark.read_scores(path) for path in scores or []]
     found = load_dataset(dataset, features=features, ratings=ratings)
     if model:
-        files.append(benchmark.predict(found, predictions, model=model, config=config))
+        files.append(benchmark.predict(found, predictions, model=model, words=words, config=config))
     if compare:
         pair = [benchmark.read_scores(path) for path in compare]
         table = benchmark.compare(found, *pair, config=config)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from videograph.graph import Edges, SparseEdges
-from videograph.model import Inputs, VideoGraph, inputs_from
+from videograph.model import Inputs, VideoGraph, inputs_from, words_for
 from videograph.records import Scores, VideoFeatures, Words
+from videograph.relevance import Guide, guided
 from videograph.training_free import score_training_free
 
 
@@ -18,26 +20,43 @@ def score_video(
     *,
     model: VideoGraph | None = None,
     words: Words | None = None,
+    guide: Guide | None = None,
     seed: int = 0,
     top_k: int = 10,
 ) -> Scores:
     """Key-frame score of every step, with the graph behind it.
 
+    A user's words lead the scores of every form: in the training-free graph they are in the nodes,
+    a trained model reads them as its `ModelConfig.language` says, and whatever comes out is then led
+    by how far each step answers them (`relevance.guided`). `Scores.active` tells which of it happened.
+
     Args:
         features: what the encoder saw.
         model: trained weights; None scores by the same recursive graph without any (training-free).
-        words: what is said of the video, or asked of it.
+        words: what is said of the video, or asked of it, as the model reads it.
+        guide: what the words say of each step, as `relevance.guide` finds it.
         seed: shuffles steps where the model is configured so; nothing else is random.
         top_k: strongest edges kept for each step.
 
     Raises:
         UsageError: the features are not those that the model reads.
     """
-    inputs = inputs_from(features, words)
     if model is None:
-        return score_training_free(inputs, words, top_k)
-    model.origin.admit(features.encoder)
-    return _score_with(model, inputs, seed, top_k)
+        scores = score_training_free(inputs_from(features, words), words, top_k, guide)
+    else:
+        model.origin.admit(features.encoder)
+        heard = words_for(model.config.language, words)
+        scores = _score_with(model, inputs_from(features, heard), seed, top_k)
+    return scores if guide is None else _led(scores, guide)
+
+
+def _led(scores: Scores, guide: Guide) -> Scores:
+    active = {
+        **scores.active,
+        "query": guide.is_answered,
+        "unwanted": guide.unwanted is not None,
+    }
+    return replace(scores, scores=guided(scores.scores, guide), active=active)
 
 
 @torch.inference_mode()

@@ -14,11 +14,16 @@ from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
 from videograph.model import Inputs
 from videograph.records import Scores, Words
+from videograph.relevance import Guide
 
 TRAINING_FREE_SCALE = 1.0
 """Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
 OBJECT_SHARE, WORD_SHARE = 0.5, 0.3
 """Length of the object and the word part of a training-free node, beside a frame part of about 1."""
+GUIDE_SHARE = 0.3
+"""Length of the part of a node that says how near it is to what is asked, or to the title."""
+ABOUT_WEIGHT = 0.2
+"""Weight of the nearness to the title beside all else: chosen on folds of TVSum, docs/results.md."""
 SMOOTHED_STEPS = 17
 """Steps over which training-free scores are smoothed: people rate seconds, not frames."""
 N_PRINCIPAL = 96
@@ -30,27 +35,44 @@ STEPS_AT_A_TIME = 512
 
 
 @torch.inference_mode()
-def score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Scores:
+def score_training_free(
+    inputs: Inputs,
+    words: Words | None,
+    top_k: int,
+    guide: Guide | None = None,
+    *,
+    about_weight: float = ABOUT_WEIGHT,
+) -> Scores:
     """The recursive graph with orthogonal maps in the place of learned ones.
 
     A step counts by what its neighbours in the graph do not tell of it (summed over the recursions),
-    and by how much the picture changes around it: both as ranks, smoothed over some seconds.
+    and by how much the picture changes around it: both as ranks, smoothed over some seconds. What
+    words say of a step is in its node before any edge is drawn (Eq. 2, 3); nearness to the title then
+    goes over the last edges, and so reaches steps that look alike and of which nothing is said.
     Figures and the variants tried: docs/results.md.
     """
     features = inputs.features[0]
     frames = _principal(_centred(features))  # f, (T, d)
     pooled, weights = _training_free_objects(inputs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
+    asked = GUIDE_SHARE * _asked(len(frames), guide)
     z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
     for g in pooled:
-        y = unit(torch.cat([z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said], -1))  # Eq. 7
+        own = [z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said, asked]
+        y = unit(torch.cat(own, -1))  # Eq. 7
         edges = _training_free_edges(y)  # Eq. 8
         heard = edges.aggregate(y[None])[0]
         surprise = surprise + (y - heard).norm(dim=-1)
         z = unit(y + heard)  # Eq. 9
     change = F.pad((features[1:] - features[:-1]).norm(dim=-1), (1, 0))
     scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
-    relevance = _relevance(frames.shape[0], inputs, words)
+    is_about = guide is not None and guide.about is not None
+    if guide is not None and guide.about is not None:
+        near = edges.aggregate(torch.as_tensor(guide.about)[None, :, None])[0, :, 0]
+        scores = _ranks(
+            (1 - about_weight) * _standard(scores) + about_weight * _standard(_smooth(near))
+        )
+    relevance = _relevance(frames.shape[0], inputs, words) if guide is None else None
     if relevance is not None:
         scores = (scores + _ranks(_smooth(relevance))) / 2
     top = edges.top(top_k)
@@ -62,13 +84,27 @@ def score_training_free(inputs: Inputs, words: Words | None, top_k: int) -> Scor
         form="training-free",
         active={
             "objects": inputs.object_mask is not None and bool(inputs.object_mask.any()),
-            "words": bool(said.any()),
+            "words": bool(said.any() or asked.any()),
+            "title": is_about,
             "query": relevance is not None,
             "n_recursions": len(pooled),
             "temporal_edges": "sparse" if isinstance(edges, SparseEdges) else "full",
             "time_encoding": "none",
         },
     )
+
+
+def _asked(n_steps: int, guide: Guide | None) -> Tensor:
+    """What words say of each step, a column for each thing they tell of, (T, 0 to 3)."""
+    parts = () if guide is None else (guide.about, guide.answers, guide.unwanted)
+    told = [torch.as_tensor(part)[:, None] for part in parts if part is not None]
+    return torch.cat(told, -1) if told else torch.zeros(n_steps, 0)
+
+
+def _standard(x: Tensor) -> Tensor:
+    """Mean 0 and deviation 1; 0 where all are alike."""
+    spread = x.std(correction=0)
+    return (x - x.mean()) / spread if float(spread) > 1e-6 else torch.zeros_like(x)
 
 
 def _training_free_edges(nodes: Tensor) -> Edges | SparseEdges:

@@ -28,6 +28,7 @@ def predict(
     path: Path,
     *,
     model: str = "training-free",
+    words: str | None = None,
     config: EvaluateConfig | None = None,
 ) -> ScoreFile:
     """Let a model score every video once and keep the scores in an h5.
@@ -39,15 +40,26 @@ def predict(
         path: the h5 to write.
         model: "training-free", or a checkpoint; with "{split}" in it, one for each split, which then
             scores the split's validation and test videos.
+        words: an h5 of word features, or the name of a text encoder: the title, met in what is said and
+            named at each step, guides the training-free form. None: it runs without words.
         config: splits and seed.
 
     Raises:
-        UsageError: no model there, or one that reads other features or other words.
+        UsageError: no model there, one that reads other features or other words, or words for a
+            trained model, which hears those of the data set.
         VideographError: the videos have no features.
     """
     config = config or EvaluateConfig()
+    if words is not None and model != "training-free":
+        raise UsageError(
+            f"words guide the training-free form; {model} hears the words that its data set holds. "
+            "Try --model training-free."
+        )
     attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
-    if "{split}" not in model:
+    if words is not None:
+        attributes["words"] = words
+        scores, attributes[TRAINED_ON] = _guided(dataset, words), ""
+    elif "{split}" not in model:
         scores, attributes[TRAINED_ON] = _scored(dataset, tuple(dataset.videos), model, config)
     else:
         scores = {}
@@ -58,6 +70,16 @@ def predict(
             attributes[f"{TRAINED_ON}_{i}"] = learned
     write_scores(path, scores, attributes)
     return replace(read_scores(path), name=model if model == "training-free" else path.stem)
+
+
+def _guided(dataset: Dataset, words: str) -> dict[str, np.ndarray]:
+    from videograph.evaluate._words import guides
+    from videograph.scoring import score_video
+
+    return {
+        key: score_video(dataset.videos[key].as_features(dataset.features), guide=told).scores
+        for key, told in guides(dataset, words).items()
+    }
 
 
 def _scored(
