@@ -36,6 +36,33 @@ class SummarizeConfig:
     """Picks a second of presentation time: the field's 2, so that trained models see what they know."""
 
 
+@dataclass(frozen=True)
+class WordsConfig:
+    """Which words lead a summary or are asked, and where they come from."""
+
+    query: tuple[str, ...] = ()
+    """What the user looks for; a moment may answer any of them."""
+    unwanted: tuple[str, ...] = ()
+    """What the user wants to be left out."""
+    title: str | None = None
+    """Title in place of the file's own; None: the file's."""
+    subtitles: str | None = None
+    """A subtitle file in place of those beside the video or inside it; None: these."""
+    text: str = "lexical"
+    """Who compares words: "lexical" needs no download, "text:minilm" knows synonyms."""
+    objects: str | None = None
+    """Detector that looks at a frame of each shot; None: the encoder's own regions, without names."""
+    captions: str | None = None
+    """Captioner that puts a frame of each shot into words; None: nobody."""
+    speech: str | None = None
+    """Recognizer that writes down what is said; None: nobody."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether words are asked for that come of looking at the video, or of listening."""
+        return any(spec is not None for spec in (self.objects, self.captions, self.speech))
+
+
 LANGUAGE = ("none", "query", "both", "shuffled")
 """Which words reach the nodes, see `ModelConfig.language`."""
 
