@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -25,14 +27,16 @@ def test_known_boundaries_are_found(seed: int) -> None:
     assert found.tolist() == np.cumsum(lengths)[:-1].tolist()
 
 
-def test_exact_search_agrees_on_a_small_case() -> None:
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("repeated", [False, True])
+def test_exact_search_agrees_on_a_small_case(seed: int, repeated: bool) -> None:
     """Against every segmentation: nothing has a smaller KTS objective."""
-    from itertools import combinations, pairwise
-
-    rows = scenes([4, 5, 3], noise=0.1).astype(np.float64)
+    rows = scenes([4, 5, 3], noise=0.05, seed=seed).astype(np.float64)
+    if repeated:
+        rows = rows[[0, 0, 2, 3, 4, 4, 4, 4, 7, 8, 8, 8]]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     best = (np.inf, ())
-    for m in range(4):
+    for m in range(6):
         for inner in combinations(range(2, 11), m):
             edges = [0, *inner, 12]
             if min(np.diff(edges)) < 2:
@@ -41,6 +45,17 @@ def test_exact_search_agrees_on_a_small_case() -> None:
             scatter = sum(((p - p.mean(0)) ** 2).sum() for p in parts)
             best = min(best, (scatter + (0.25 * m * (np.log(12 / m) + 1) if m else 0), inner))
     assert tuple(change_steps(rows, penalty=0.25)) == best[1]
+
+
+def test_a_day_of_which_little_happens_is_cut_in_seconds() -> None:
+    """172,800 steps, of which all but some hundred repeat the one before."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(100, 1000, 300)
+    rows = np.repeat(scenes([1] * 300, noise=0), lengths, axis=0)[:172_800]
+    assert len(rows) > 150_000
+    start = time.perf_counter()
+    assert change_steps(rows).tolist() == [n for n in np.cumsum(lengths) if n < len(rows)]
+    assert time.perf_counter() - start < 20
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 6, 240])

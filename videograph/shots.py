@@ -1,17 +1,19 @@
-"""Shots: kernel temporal segmentation (KTS) of the frame features, through ruptures.
+"""Shots: kernel temporal segmentation (KTS) of the frame features, exact for each price.
 
 KTS (Potapov et al., ECCV 2014) minimises, over the number m of change points and their places, the
 scatter within segments + C m (log(T / m) + 1). For a fixed price per change point the best
-segmentation is found exactly by KernelCPD with PELT; the price that KTS's penalty asks for is its
-slope, C log(T / m), so that the pair is found in a few rounds.
+segmentation is found by dynamic programming with pruning (PELT: Killick, Fearnhead, Eckley, JASA 2012);
+the price that KTS's penalty asks for is its slope, C log(T / m), so that the pair is found in a few rounds.
+
+Steps that repeat the features of the step before are one point with a weight: to part them gains nothing,
+and a camera that looks at an empty room all night costs nothing.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import ruptures
 
 from videograph.records import Shots, VideoFeatures
 
@@ -19,7 +21,11 @@ PENALTY = 0.1
 """C, in units of scatter of features of length 1; chosen on the shared videos whose cuts are known."""
 MIN_SHOT_STEPS = 2
 """Shots shorter than a second (at 2 steps a second) are more flicker than shot."""
+MAX_SHOT_POINTS = 2048
+"""No shot holds more different steps (17 minutes at 2 a second): without a bound, an unchanging video
+would cost the square of its length."""
 N_ROUNDS = 6
+_BLOCK = 128  # points whose products with all open starts are one multiplication
 
 
 def change_steps(features: np.ndarray, *, penalty: float = PENALTY) -> np.ndarray:
@@ -32,30 +38,100 @@ def change_steps(features: np.ndarray, *, penalty: float = PENALTY) -> np.ndarra
     n_steps = len(features)
     if n_steps < 2 * MIN_SHOT_STEPS:
         return np.empty(0, dtype=np.int64)
-    rows = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    search: Any = ruptures.KernelCPD(kernel="linear", min_size=MIN_SHOT_STEPS)
-    search.fit(rows.astype(np.float64))
-    tried: dict[int, tuple[float, np.ndarray]] = {}
+    points = _points(features)
+    none = np.empty(0, dtype=np.int64)
+    tried = {0: (points.scatter(none), none)}
     n_changes = max(1, n_steps // 10)
     for _ in range(N_ROUNDS):
         price = penalty * max(np.log(n_steps / n_changes), 1e-3)
-        ends = np.asarray(search.predict(pen=price), dtype=np.int64)
-        n_found = len(ends) - 1
+        inner = _cheapest(points, price)
+        n_found = len(inner)
         if n_found in tried:
             break
-        tried[n_found] = (_objective(rows, ends, penalty), ends[:-1])
+        tax = penalty * n_found * (np.log(n_steps / n_found) + 1)
+        tried[n_found] = (points.scatter(inner) + tax, inner)
         n_changes = max(1, n_found)
-    if 0 not in tried:
-        tried[0] = (_objective(rows, np.array([n_steps]), penalty), np.empty(0, np.int64))
-    return min(tried.values(), key=lambda pair: pair[0])[1]
+    return points.steps[min(tried.values(), key=lambda pair: pair[0])[1]]
 
 
-def _objective(rows: np.ndarray, ends: np.ndarray, penalty: float) -> float:
-    starts = np.concatenate([[0], ends[:-1]])
-    sums = np.add.reduceat(rows, starts, axis=0)
-    scatter = (rows**2).sum() - ((sums**2).sum(axis=1) / (ends - starts)).sum()
-    m = len(ends) - 1
-    return float(scatter + (penalty * m * (np.log(len(rows) / m) + 1) if m else 0.0))
+@dataclass(frozen=True)
+class _Points:
+    """Runs of equal rows; entry i of each array speaks of all rows before point i."""
+
+    sums: np.ndarray
+    """Sum of rows, (n_points + 1, dim) float64."""
+    squares: np.ndarray
+    """Sum of their squared lengths, (n_points + 1,) float64."""
+    steps: np.ndarray
+    """Number of rows, (n_points + 1,) int64: the step at which the point begins."""
+
+    def scatter(self, inner: np.ndarray) -> float:
+        """Scatter within the segments that begin at 0 and at the points `inner`."""
+        ends = np.concatenate([[0], inner, [len(self.steps) - 1]])
+        total, count = np.diff(self.sums[ends], axis=0), np.diff(self.steps[ends])
+        return float(self.squares[-1] - ((total**2).sum(1) / count).sum())
+
+
+def _points(features: np.ndarray) -> _Points:
+    first = np.flatnonzero(np.append(True, (features[1:] != features[:-1]).any(1)))
+    rows = features[first].astype(np.float64)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    steps = np.append(first, len(features))
+    rows *= np.diff(steps)[:, None]
+    squares = (rows**2).sum(1) / np.diff(steps)
+    sums = np.concatenate([np.zeros((1, rows.shape[1])), rows])
+    return _Points(
+        np.cumsum(sums, axis=0, out=sums), np.append(0, np.cumsum(squares)), steps.astype(np.int64)
+    )
+
+
+def _cheapest(points: _Points, price: float) -> np.ndarray:
+    """Points at which the segments of least scatter + `price` x changes begin, without 0."""
+    n = len(points.steps) - 1
+    lengths = (points.sums**2).sum(1)
+    best = np.full(n + 1, np.inf)  # least cost of all before a point
+    best[0] = -price
+    before = np.zeros(n + 1, np.int64)
+    opened = _Starts(np.zeros(1, np.int64), np.full(1, np.inf))
+    for begin in range(1, n + 1, _BLOCK):
+        block = np.arange(begin, min(begin + _BLOCK, n + 1))
+        starts = np.concatenate([opened.points, block])
+        products = points.sums[block] @ points.sums[starts].T
+        column = np.arange(len(opened.points))  # of the open starts
+        gone = opened.gone
+        for row, point in enumerate(block):
+            at = starts[column]
+            count = points.steps[point] - points.steps[at]
+            square = lengths[point] + lengths[at] - 2 * products[row, column]
+            cost = best[at] + (points.squares[point] - points.squares[at]) - square / count
+            fits = np.where(count >= MIN_SHOT_STEPS, cost, np.inf)
+            least = int(fits.argmin())
+            best[point], before[point] = fits[least] + price, at[least]
+            # From here on a start that costs more is worse than to start here, as soon as that may.
+            worse = (fits >= best[point]) & np.isfinite(fits) & np.isinf(gone)
+            gone[worse] = points.steps[point] + MIN_SHOT_STEPS
+            stays = gone > points.steps[min(point + 1, n)]
+            column = np.append(column[stays], len(opened.points) + row)[-MAX_SHOT_POINTS:]
+            gone = np.append(gone[stays], np.inf)[-MAX_SHOT_POINTS:]
+        opened = _Starts(starts[column], gone)
+    return _walk_back(before)
+
+
+@dataclass(frozen=True)
+class _Starts:
+    """Where the segment that is looked at may have begun."""
+
+    points: np.ndarray
+    gone: np.ndarray
+    """Step from which each is known to be worse than another; infinite: it is not."""
+
+
+def _walk_back(before: np.ndarray) -> np.ndarray:
+    inner, point = [], int(before[-1])
+    while point > 0:
+        inner.append(point)
+        point = int(before[point])
+    return np.array(inner[::-1], dtype=np.int64)
 
 
 def find_shots(features: VideoFeatures, *, penalty: float = PENALTY) -> Shots:
