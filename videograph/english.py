@@ -83,6 +83,8 @@ _SUFFIXES = (
     "est", "ion", "ous", "ive", "ity", "al", "er", "or", "ed", "ly", "en", "y", "e",
 )  # fmt: skip
 """Longest first; what is left must have `_MIN_STEM` letters and a vowel."""
+_DOUBLING = frozenset({"ing", "ed", "er", "ers", "est", "en"})
+"""Endings before which a letter is doubled: "running"."""
 _MIN_STEM = 3
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -108,14 +110,14 @@ def stem(word: str) -> str:
         return _IRREGULAR[word]
     if not word.isascii() or not word.isalpha() or len(word) <= _MIN_STEM:
         return word
-    word = _singular(word)
+    word = _without_s(word)
     for _ in range(2):  # "dangerously": -ly, then -ous
         word = _without_suffix(word)
     return _IRREGULAR.get(word, word)
 
 
-def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
+def _without_s(word: str) -> str:
+    if word.endswith(("ies", "ied")) and len(word) > 4:
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes", "zes")):
         return word[:-2]
@@ -128,6 +130,8 @@ def _without_suffix(word: str) -> str:
     for suffix in _SUFFIXES:
         rest = word[: -len(suffix)]
         if word.endswith(suffix) and len(rest) >= _MIN_STEM and _VOWEL.search(rest):
+            if rest.endswith("i"):  # "happi-ness"
+                return rest[:-1] + "y"
             doubled = len(rest) > _MIN_STEM and rest[-1] == rest[-2] and rest[-1] not in "lsz"
-            return rest[:-1] if doubled else rest
+            return rest[:-1] if doubled and suffix in _DOUBLING else rest
     return word

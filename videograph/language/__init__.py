@@ -12,11 +12,17 @@ from pathlib import Path
 from videograph.errors import UsageError, VideographError
 from videograph.language._clean import RawCue, as_said, as_texts
 from videograph.language._inside import read_description, read_streams
+from videograph.language._nouns import nouns
+from videograph.language._seen import caption_texts, object_texts
+from videograph.language._speech import speech_texts
 from videograph.language._subtitles import files_beside, read_file
 from videograph.language._words import MAX_WORDS, words_from
 from videograph.records import TimedText, VideoInfo
 
-__all__ = ["MAX_WORDS", "query_texts", "read_texts", "words_from"]
+__all__ = [
+    "MAX_WORDS", "caption_texts", "nouns", "object_texts", "query_texts", "read_texts", "speech_texts",
+    "words_from",
+]  # fmt: skip
 
 
 def _silent(sentence: str) -> None:
