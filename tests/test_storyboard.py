@@ -206,6 +206,41 @@ def test_words_from_outside_stay_words(bikes: Summary, tmp_path: Path) -> None:
     assert "49" not in re.findall(r"<title>(.*?)</title>", text)[0]
 
 
+def detected(summary: Summary) -> Summary:
+    """The same, as if a detector had found its objects: one at the top edge, two of a kind."""
+    objects = (
+        SeenObject("person", (0.1, 0.02, 0.4, 0.9), 0.0, 0.912),
+        SeenObject("person", (0.5, 0.3, 0.8, 0.95), 0.0, 0.55),
+        SeenObject("dining table", (0.0, 0.6, 1.0, 1.0), 0.0, 0.5),
+    )
+    return dataclasses.replace(
+        summary,
+        chosen=tuple(
+            dataclasses.replace(s, reason=dataclasses.replace(s.reason, objects=objects))
+            for s in summary.chosen
+        ),
+    )
+
+
+def test_what_a_detector_found_is_named_with_its_confidence(bikes: Summary, tmp_path: Path) -> None:
+    text = page(detected(bikes), tmp_path)
+    labels = re.findall(r"<b>([^<]+)</b></i>", text)
+    assert labels == ["person 91 %", "person 55 %", "dining table 50 %"] * len(bikes.chosen)
+    assert text.count("<dd>2 × person, dining table</dd>") == len(bikes.chosen)
+    assert text.count(': 2 × person, dining table" loading') == len(bikes.chosen)
+    place = "left:10.00%;top:2.00%;width:30.00%;height:88.00%"
+    assert text.count(f'top" style="{place}"') == len(bikes.chosen)
+    assert "Show objects and confidence" in text
+    assert 'id="objects" checked' in text
+
+
+def test_regions_are_shown_on_demand_with_their_weight(bikes: Summary, tmp_path: Path) -> None:
+    text = page(bikes, tmp_path)
+    assert re.findall(r"<b>([^<]+)</b></i>", text)[:2] == ["moving 46 %", "salient 21 %"]
+    assert "Show objects and weight" in text
+    assert 'id="objects" checked' not in text
+
+
 @pytest.mark.parametrize(
     ("video", "folder", "expected"),
     [
@@ -515,6 +550,32 @@ def test_phone_has_no_sideways_scroll(browser: Any, folder: tuple[Path, Summary]
         assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert watched.page.locator("#tip").is_visible()
         assert watched.trouble == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 1280])
+def test_boxes_lie_on_the_pictures_and_can_be_taken_away(
+    browser: Any, folder: tuple[Path, Summary], tmp_path: Path, width: int
+) -> None:
+    export(detected(folder[1]), tmp_path / "storyboard.html")
+    size = {"width": width, "height": 740}
+    with Watched(browser, tmp_path / "storyboard.html", viewport=size) as watched:
+        boxes = watched.page.locator(".card").first.locator(".box")
+        picture = watched.page.locator(".frame").first.bounding_box()
+        for box in boxes.all():
+            for part in (box.bounding_box(), box.locator("b").bounding_box()):
+                assert part["x"] >= picture["x"] - 3
+                assert part["y"] >= picture["y"] - 3
+                assert part["y"] + part["height"] <= picture["y"] + picture["height"] + 3
+        first = boxes.first.bounding_box()
+        assert first["x"] - picture["x"] == pytest.approx(0.1 * picture["width"], abs=1)
+        assert first["width"] == pytest.approx(0.3 * picture["width"], abs=1)
+        opacity = "() => Number(getComputedStyle(document.querySelector('.boxes')).opacity)"
+        watched.page.wait_for_function(f"() => ({opacity})() === 1")
+        watched.page.locator("#objects").click()
+        watched.page.wait_for_function(f"() => ({opacity})() === 0")
+        watched.page.locator("#objects").click()
+        watched.page.wait_for_function(f"() => ({opacity})() === 1")
 
 
 @pytest.mark.browser

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from importlib.resources import files
@@ -86,6 +87,7 @@ def _page(summary: Summary, path: Path, beside: Sequence[str]) -> dict[str, Any]
         "video": video_url(summary.info.path, path.parent),
         "decimals": sum(summary.duration_seconds < limit for limit in (3, 600)),
         "cards": _cards(summary),
+        "detected": _is_detected(summary),
         "timeline": timeline(summary),
         "made": _made(summary),
         "siblings": list(beside),
@@ -215,18 +217,23 @@ def _box(seen: SeenObject, styles: dict[str, int]) -> dict[str, Any]:
     """A box in per cent of the picture; a detector's classes take turns among three styles."""
     x0, y0, x1, y1 = (100 * min(1.0, max(0.0, edge)) for edge in seen.box)
     kind = seen.kind
-    if kind not in ("moving", "salient", "grid"):
+    if seen.score is not None or kind not in ("moving", "salient", "grid"):
         kind = f"class{styles.setdefault(kind, len(styles)) % 3}"
-    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "style": kind, "seen": seen}
+    number = seen.weight if seen.score is None else seen.score
+    label = f"{seen.kind} {share(number)}"
+    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "style": kind, "label": label}
+
+
+def _is_detected(summary: Summary) -> bool:
+    """Whether a detector named the objects; else they are regions that the encoder found."""
+    return any(seen.score is not None for shot in summary.chosen for seen in shot.reason.objects)
 
 
 def _seen(shot: ChosenShot) -> str:
-    """The objects of a card in words: "2 moving, 1 salient"; the grid is not worth a word."""
-    counts: dict[str, int] = {}
-    for seen in shot.reason.objects:
-        if seen.kind not in ("none", "grid"):
-            counts[seen.kind] = counts.get(seen.kind, 0) + 1
-    return ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    """The objects of a card in words: "person, 2 × chair"; the grid is not worth a word."""
+    kinds = (seen.kind for seen in shot.reason.objects if seen.kind not in ("none", "grid"))
+    counts = Counter(kinds).most_common()
+    return ", ".join(kind if n == 1 else f"{n} × {kind}" for kind, n in counts)
 
 
 def _made(summary: Summary) -> list[tuple[str, str]]:

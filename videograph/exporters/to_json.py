@@ -142,7 +142,12 @@ def _reason(reason: Reason) -> dict[str, Any]:
             for n in reason.neighbours
         ],
         "objects": [
-            {"kind": o.kind, "box": _decimals(o.box), "weight": _decimal(o.weight)}
+            {
+                "kind": o.kind,
+                "box": _decimals(o.box),
+                "weight": _decimal(o.weight),
+                "score": None if o.score is None else _decimal(o.score),
+            }
             for o in reason.objects
         ],
     }
