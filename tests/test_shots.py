@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from videograph.records import VideoFeatures
-from videograph.shots import PENALTY, change_steps, find_shots
+from videograph.shots import change_steps, find_shots
 
 
 def scenes(lengths: list[int], *, noise: float = 0.05, seed: int = 0) -> np.ndarray:
@@ -43,8 +43,8 @@ def test_exact_search_agrees_on_a_small_case(seed: int, repeated: bool) -> None:
                 continue
             parts = [rows[a:b] for a, b in pairwise(edges)]
             scatter = sum(((p - p.mean(0)) ** 2).sum() for p in parts)
-            best = min(best, (scatter + (PENALTY * m * (np.log(12 / m) + 1) if m else 0), inner))
-    assert tuple(change_steps(rows)) == best[1]
+            best = min(best, (scatter + (0.15 * m * (np.log(12 / m) + 1) if m else 0), inner))
+    assert tuple(change_steps(rows, penalty=0.15)) == best[1]
 
 
 def test_a_day_of_which_little_happens_is_cut_in_seconds() -> None:
