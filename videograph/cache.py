@@ -80,7 +80,7 @@ class Cache:
             return None
         path = self._path(self.folder, key)
         try:
-            with np.load(path, allow_pickle=False) as entry:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
                 arrays = {name: entry[name] for name in entry.files}
         except OSError:  # none there, or none that can be read
             return None
