@@ -16,7 +16,7 @@ FLOORS = {
     "english": 0,
     "decoding": 1, "picking": 1, "media": 1, "grabbing": 1, "steady": 1,
     "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
-    "relevance": 1.5, "moments": 1.6, "answers": 2.6, "ask": 2.7,
+    "relevance": 1.5, "moments": 1.6, "answers": 2.6, "sight": 2.6, "ask": 2.7,
     "encoders": 1, "datasets": 1, "exporters": 1,
     "encoders.*": 2, "datasets.*": 2, "exporters.*": 2,
     "scoring": 2, "training_free": 2, "features": 2, "language": 2, "reasons": 2, "examples": 2, "labels": 2,

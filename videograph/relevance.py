@@ -14,7 +14,6 @@ from fractions import Fraction
 
 import numpy as np
 
-from videograph.encoders import TextEncoder
 from videograph.records import Evidence, TimedText
 
 NEUTRAL = (
@@ -86,12 +85,6 @@ class Guide:
     def is_answered(self) -> bool:
         """Whether anything in the video answers the query."""
         return self.answers is not None and bool((self.answers >= ANSWERS).any())
-
-
-def hear(texts: Sequence[TimedText], encoder: TextEncoder) -> Heard:
-    """Texts and the neutral ones as an encoder sees them."""
-    rows = encoder.encode_text([*(text.text for text in texts), *NEUTRAL])
-    return Heard(tuple(texts), rows[: len(texts)], rows[len(texts) :], encoder.space)
 
 
 def guide(

@@ -1,0 +1,177 @@
+"""Words of a video and of its user, gathered from all sources and kept: for asking and for summarizing.
+
+Nothing here needs torch. Texts and their rows are kept in the cache, so that a second question costs
+reading two small files; a video is opened and a model loaded only for what is not there yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videograph.cache import Cache, stamp
+from videograph.config import WordsConfig
+from videograph.encoders import TextEncoder, load_text
+from videograph.language import query_texts, read_texts
+from videograph.records import TimedText, VideoInfo
+from videograph.relevance import NEUTRAL, Heard
+
+Look = Callable[[], Sequence[TimedText]]
+"""Looks at the video itself: captions, speech, names of objects."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a video says of itself."""
+
+    texts: tuple[TimedText, ...]
+    """From all sources but the user."""
+    duration_seconds: Fraction
+    """Promised end of the video; the end of the last text where the file does not say."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about sources that were damaged."""
+
+
+def heard_by(words: WordsConfig, texts: Sequence[TimedText], cache: Cache | None) -> Heard:
+    """The user's words and the video's own, as the text encoder sees them.
+
+    Raises:
+        UsageError: a query is empty, or there is no such encoder.
+        VideographError: the encoder cannot be loaded.
+    """
+    rows, asked = KeptRows(words.text, cache), query_texts(words.query, words.unwanted)
+    own = rows.of([text.text for text in texts]) if texts else None
+    asking, neutral = rows.of([text.text for text in asked]), rows.of(NEUTRAL)
+    together = asking if own is None else np.concatenate([asking, own])
+    return Heard((*asked, *texts), together, neutral, rows.space)
+
+
+def told(
+    path: Path,
+    words: WordsConfig,
+    cache: Cache | None,
+    look: Look,
+    *,
+    info: VideoInfo | None = None,
+) -> Told:
+    """What a video says of itself, kept for its next question.
+
+    Args:
+        path: the video.
+        words: which sources are asked.
+        cache: where it is kept; None: nowhere.
+        look: called for the sources that need more than reading, if any is asked for.
+        info: what the file says of itself, where it was opened already.
+
+    Raises:
+        VideographError: the video or a named subtitle file cannot be read.
+    """
+    key = None if cache is None else _key(path, words)
+    kept = None if cache is None or key is None else cache.get(key)
+    if kept is not None and "told" in kept:
+        return _unpacked(kept["told"])
+    if info is None:
+        from videograph.video import probe  # PyAV: not where the texts are at hand
+
+        info = probe(path)
+    warnings: list[str] = []
+    texts = read_texts(
+        info, title=words.title, subtitles=_maybe_path(words.subtitles), warn=warnings.append
+    )
+    if words.looks:
+        texts += look()
+    ends = [text.end_seconds for text in texts if text.end_seconds is not None]
+    found = Told(
+        tuple(texts), info.duration_seconds or max(ends, default=Fraction(1)), tuple(warnings)
+    )
+    if cache is not None and key is not None and key == _key(path, words):
+        cache.put(key, {"told": _packed(found)})
+    return found
+
+
+def _maybe_path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def _key(path: Path, words: WordsConfig) -> str | None:
+    """All that the texts depend on: the file, those beside it, the options; None where it is gone."""
+    from videograph.language._subtitles import files_beside
+
+    try:
+        beside = [words.subtitles] if words.subtitles else files_beside(path, "en")
+        stamps = [[str(file), *stamp(Path(file))] for file in [path.absolute(), *beside]]
+    except OSError:
+        return None
+    looks_for = [*words.query, *words.unwanted] if words.objects else []  # some detectors are told
+    options = [words.title, words.objects, words.captions, words.speech, looks_for]
+    return json.dumps(["told", stamps, options, version("videograph")])
+
+
+def _packed(found: Told) -> np.ndarray:
+    spans = [
+        [
+            t.text,
+            t.source,
+            *(None if s is None else str(s) for s in (t.start_seconds, t.end_seconds)),
+        ]
+        for t in found.texts
+    ]
+    plain = [spans, str(found.duration_seconds), found.warnings]
+    return np.frombuffer(json.dumps(plain).encode(), np.uint8)
+
+
+def _unpacked(kept: np.ndarray) -> Told:
+    spans, duration, warnings = json.loads(kept.tobytes())
+    texts = [
+        TimedText(text, source, None if start is None else Fraction(start), end and Fraction(end))
+        for text, source, start, end in spans
+    ]
+    return Told(tuple(texts), Fraction(duration), tuple(warnings))
+
+
+class KeptRows:
+    """Rows of texts, kept: the encoder is loaded only for texts that it has not seen together before.
+
+    Args:
+        spec: "NAME" or "NAME:WHAT" of a text encoder, see `encoders`.
+        cache: where rows are kept; None: nowhere.
+    """
+
+    def __init__(self, spec: str, cache: Cache | None) -> None:
+        # Hashing words is quicker than a file.
+        self._spec, self._cache = spec, None if spec == "lexical" else cache
+        self.space: str | None = None
+        """Name of the frame encoder in whose space the rows lie, once there are some."""
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        return load_text(self._spec)
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """A row for each text, see `encoders.TextEncoder`."""
+        key = "" if self._cache is None else self._key(texts)
+        kept = None if self._cache is None else self._cache.get(key)
+        if kept is not None and set(kept) == {"rows", "space"} and len(kept["rows"]) == len(texts):
+            self.space = kept["space"].tobytes().decode().strip() or None
+            return kept["rows"]
+        rows, self.space = self._encoder.encode_text(texts), self._encoder.space
+        if self._cache is not None:
+            space = np.frombuffer((self.space or " ").encode(), np.uint8)
+            self._cache.put(key, {"rows": rows, "space": space})
+        return rows
+
+    def _key(self, texts: Sequence[str]) -> str:
+        said = hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+        folder = Path(self._spec.partition(":")[2])
+        files: list[Any] = sorted(folder.iterdir()) if folder.is_dir() else []
+        model = [stamp(file) for file in files]
+        return json.dumps(["rows", self._spec, model, version("videograph"), said])

@@ -1,0 +1,155 @@
+"""Ask a video: its moments that answer a question, each with what makes it an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from videograph.answers import Told, heard_by, told
+from videograph.cache import Cache
+from videograph.config import SummarizeConfig, WordsConfig
+from videograph.errors import UsageError, VideographError
+from videograph.moments import Moment, moments
+from videograph.records import Hook, no_hook
+from videograph.relevance import Heard, guide
+from videograph.sight import Sight
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a video answers."""
+
+    path: Path
+    """The video."""
+    query: tuple[str, ...]
+    """What was asked."""
+    moments: tuple[Moment, ...]
+    """Where it is answered, best first; none where nothing answers."""
+    n_texts: int
+    """Timed texts that were asked."""
+    sources: tuple[str, ...]
+    """What was asked: sources of these texts, and "picture" where frames were."""
+    text_encoder: str
+    """Who compared the words, as named in the request."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that a person should read."""
+
+
+def ask(
+    path: str | Path,
+    query: str | Sequence[str],
+    *,
+    unwanted: Sequence[str] = (),
+    n_moments: int = 5,
+    title: str | None = None,
+    subtitles: str | Path | None = None,
+    text: str = WordsConfig.text,
+    encoder: str = SummarizeConfig.encoder,
+    objects: str | None = None,
+    captions: str | None = None,
+    speech: str | None = None,
+    stored: str | Path | None = None,
+    cache: bool = True,
+    hook: Hook = no_hook,
+) -> Answer:
+    """Moments of a video that answer a question, best first.
+
+    What is said is asked always. Frames are asked where `encoder` and `text` share a space, objects,
+    captions and speech where they are named; all of it is kept, so that the next question is quick.
+
+    Args:
+        path: the video.
+        query: a question or words; of several, a moment answers any.
+        unwanted: what lowers a moment; what is only this is left out.
+        n_moments: how many are wanted at most.
+        title: in place of the file's own.
+        subtitles: a file in place of those beside the video or inside it.
+        text: who compares words, see `encoders.available_encoders("load_text")`.
+        encoder: who sees the frames.
+        objects: a detector, whose names are asked.
+        captions: a captioner, whose sentences are asked.
+        speech: a recognizer, whose words are asked.
+        stored: an h5 of features of this video, to be read in its place.
+        cache: look for what was kept, and keep what is found.
+        hook: told of stages "read", "objects" and so on, where the video is looked at.
+
+    Raises:
+        UsageError: an empty question, or an unknown encoder.
+        VideographError: the video cannot be read, or nothing in it can be asked.
+    """
+    queries = (query,) if isinstance(query, str) else tuple(query)
+    words = WordsConfig(
+        queries, tuple(unwanted), title, _name(subtitles), text, objects, captions, speech
+    )
+    if not queries:
+        raise UsageError('nothing was asked. Try: videograph ask VIDEO "the dog jumps".')
+    if n_moments < 1:
+        raise UsageError(f"{n_moments} moments were asked for. Allowed: 1 or more.")
+    kept = Cache() if cache else None
+    sight = Sight(path, encoder=encoder, words=words, stored=stored, cache=cache, hook=hook)
+    found = _told(sight, Path(path), words, kept)
+    heard = heard_by(words, found.texts, kept)
+    seen = sight.features if _sees(heard, sight) else None
+    sources = _sources(heard, seen is not None)
+    if not sources:
+        raise VideographError(nothing_to_ask(Path(path).name, text, encoder))
+    seconds = seen.seconds if seen is not None else _grid(found.duration_seconds)
+    led = guide(
+        heard, seconds,
+        pictures=None if seen is None else seen.features,
+        encoder="" if seen is None else seen.encoder,
+    )  # fmt: skip
+    return Answer(
+        Path(path), queries, moments(led.evidence)[:n_moments],
+        sum(t.start_seconds is not None for t in found.texts), sources, text, found.warnings,
+    )  # fmt: skip
+
+
+def nothing_to_ask(name: str, text: str, encoder: str) -> str:
+    """Why a video cannot be asked, and the ways out."""
+    return (
+        f"nothing in {name} can be asked: it has no subtitles, and {text} does not see what {encoder} "
+        "sees. Try --subtitles FILE, --objects DETECTOR, --captions MODEL, or both --encoder and --text "
+        "transformers:clip."
+    )
+
+
+def no_answer(query: Sequence[str], n_texts: int, text: str) -> str:
+    """That nothing answers, in a sentence."""
+    asked = " or ".join(f'"{q}"' for q in query)
+    among = f"{n_texts} timed texts" if n_texts else "the pictures"
+    other = " Try other words, or --text text:minilm, which knows synonyms." if text == "lexical" else (
+        " Try other words."
+    )  # fmt: skip
+    return f"nothing answers {asked} among {among}.{other}"
+
+
+def _told(sight: Sight, path: Path, words: WordsConfig, cache: Cache | None) -> Told:
+    if sight.stored is None:
+        return told(path, words, cache, sight.looked_texts)
+    texts, clock = sight.stored.texts, sight.stored.extraction.report.clock
+    return Told((*texts, *(sight.looked_texts() if words.looks else ())), clock.duration)
+
+
+def _sees(heard: Heard, sight: Sight) -> bool:
+    """Whether frames can be asked: words and frames of one space. Without one nothing is loaded."""
+    return heard.space is not None and heard.space == sight.encoder_name
+
+
+def _grid(duration: Fraction) -> np.ndarray:
+    """Times at which a video that was not looked at is asked, as picks would lie."""
+    step = 1 / SummarizeConfig.steps_per_second
+    return np.arange(0, max(float(duration), float(step)), float(step))
+
+
+def _sources(heard: Heard, sees: bool) -> tuple[str, ...]:
+    timed = (t.source for t in heard.texts if t.start_seconds is not None and t.source != "query")
+    return (*dict.fromkeys(timed), *(("picture",) if sees else ()))
+
+
+def _name(file: str | Path | None) -> str | None:
+    return None if file is None else str(file)

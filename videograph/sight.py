@@ -1,0 +1,168 @@
+"""A video as far as it has to be looked at: frames, shots, objects, and the words that come of these.
+
+Each is made when it is first asked for, and only then: a question about subtitles looks at nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+from videograph.cache import extract_cached
+from videograph.config import SummarizeConfig, WordsConfig
+from videograph.encoders import (
+    Encoder,
+    ObjectDetector,
+    load_captions,
+    load_encoder,
+    load_objects,
+)
+from videograph.errors import VideographError
+from videograph.features import Extraction
+from videograph.language import (
+    caption_texts,
+    nouns,
+    object_texts,
+    speech_texts,
+)
+from videograph.records import Hook, Shots, TimedText, VideoFeatures, no_hook
+from videograph.stored import Stored, is_stored, open_source
+
+
+class Sight:
+    """What can be seen in a video.
+
+    Args:
+        path: the video, or an h5 of features.
+        encoder: who sees the frames, by name.
+        words: which detector, captioner and recognizer look and listen.
+        speed: see `SummarizeConfig.speed`.
+        stored: an h5 of features of the video.
+        cache: use and keep features.
+        hook: told of stages "read" and "objects".
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        encoder: str = SummarizeConfig.encoder,
+        words: WordsConfig | None = None,
+        speed: str = SummarizeConfig.speed,
+        stored: str | Path | None = None,
+        cache: bool = True,
+        hook: Hook = no_hook,
+    ) -> None:
+        self._path, self._encoder_name = Path(path), encoder
+        self._words = words or WordsConfig()
+        self._speed, self._cache, self._hook = speed, cache, hook
+        self._file = stored if stored is not None else path if is_stored(path) else None
+
+    @cached_property
+    def stored(self) -> Stored | None:
+        """The h5 that stands for the video, None where it is the video itself."""
+        if self._file is None:
+            return None
+        return open_source(self._file, None if self._path == Path(self._file) else self._path)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Who sees the frames."""
+        return load_encoder(self._encoder_name)
+
+    @property
+    def encoder_name(self) -> str:
+        """Name and version of who saw the frames, or would."""
+        return self.seen.features.encoder if self.stored is not None else self.encoder.name
+
+    @cached_property
+    def detector(self) -> ObjectDetector | None:
+        """Who finds objects, None where nobody was asked; one that is told looks for what words name."""
+        if self._words.objects is None:
+            return None
+        asked = [*self._words.query, *self._words.unwanted, self._words.title or ""]
+        return load_objects(self._words.objects, names=nouns(asked))
+
+    @cached_property
+    def seen(self) -> Extraction:
+        """The video as read and encoded, without a detector's objects."""
+        if self.stored is not None:
+            return self.stored.extraction
+        return extract_cached(
+            self._path,
+            self.encoder,
+            speed=self._speed,
+            steps_per_second=SummarizeConfig.steps_per_second,
+            hook=self._hook,
+            use=self._cache,
+        )
+
+    @cached_property
+    def shots(self) -> Shots:
+        """Its shots."""
+        if self.stored is not None and self.stored.shots is not None:
+            return self.stored.shots
+        from videograph.shots import find_shots  # SciPy: not for a question about subtitles
+
+        return find_shots(self.seen.features)
+
+    @cached_property
+    def features(self) -> VideoFeatures:
+        """What was seen, with the detector's objects where one was asked for."""
+        if self.detector is None:
+            return self.seen.features
+        from videograph.objects import with_objects
+
+        self._must_be_there(f"--objects {self._words.objects}")
+        return with_objects(
+            self.seen.features,
+            self.shots,
+            self.seen.info,
+            self.seen.report.clock,
+            self.detector,
+            self.encoder,
+            hook=self._hook,
+        )
+
+    def looked_texts(self) -> list[TimedText]:
+        """Words that come of looking and listening: objects, captions, speech, as far as asked for."""
+        words, info, found = self._words, self.seen.info, list[TimedText]()
+        if words.speech is not None:
+            self._must_be_there(f"--speech {words.speech}")
+            found += speech_texts(info, words.speech, hook=self._hook)
+        if words.captions is not None:
+            self._must_be_there(f"--captions {words.captions}")
+            captioner = load_captions(words.captions)
+            found += caption_texts(info, self._spans(), captioner, hook=self._hook)
+        if words.objects is not None:
+            found += through_shots(object_texts(self.features), self._spans())
+        return found
+
+    def _spans(self) -> list[tuple[Fraction, Fraction]]:
+        clock = self.seen.report.clock
+        return [(clock.seconds(int(a)), clock.seconds(int(b))) for a, b in self.shots.bounds]
+
+    def _must_be_there(self, option: str) -> None:
+        if self.stored is not None and not self.stored.has_video:
+            raise VideographError(
+                f"{self._path} is gone, and {option} looks at its frames. Try without it, or put the "
+                "video beside its h5."
+            )
+
+
+def through_shots(
+    texts: Sequence[TimedText], spans: Sequence[tuple[Fraction, Fraction]]
+) -> list[TimedText]:
+    """Names of objects over the whole shot in which a detector, which looked once, saw them."""
+    starts = [start for start, _ in spans]
+    found: dict[tuple[str, int], TimedText] = {}
+    for text in texts:
+        assert text.start_seconds is not None
+        shot = max(bisect_right(starts, text.start_seconds) - 1, 0)
+        start, end = spans[shot]
+        found[text.text, shot] = replace(text, start_seconds=start, end_seconds=end)
+    return list(found.values())
