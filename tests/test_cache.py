@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ import pytest
 
 import videograph
 from videograph import cache as cache_room
-from videograph.cache import ROOMS, Cache, extract_cached
+from videograph.cache import ROOMS, Cache, extract_cached, objects_cached
 from videograph.cli import main
 from videograph.config import CacheConfig
-from videograph.encoders import Encoder, load_encoder
+from videograph.encoders import Detected, Encoder, load_encoder
 from videograph.errors import UsageError, VideographError
 from videograph.features import Extraction, extract
 from videograph.packed import pack
 from videograph.records import Clock, ReadReport, VideoFeatures
+from videograph.shots import find_shots
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,50 @@ def test_the_rooms_of_the_key_are_all_that_reading_imports() -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("videograph."):
                 ahead |= {str(node.module).split(".")[1]} - reached - apart
     assert reached == set(ROOMS)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    threshold: float
+
+
+class Finder:
+    """Finds a thing in the middle of every frame, as surely as it was told to be."""
+
+    name, names, n_objects, frame_side = "finder-1", ("none", "thing"), 2, 64
+    looked = 0
+
+    def __init__(self, threshold: float) -> None:
+        self._wanted = Wanted(threshold)
+
+    def detect(self, images: np.ndarray) -> Detected:
+        Finder.looked += len(images)
+        mask = np.tile([True, False], (len(images), 1))
+        boxes = mask[..., None] * np.array([0.25, 0.25, 0.75, 0.75], np.float32)
+        scores = mask * np.float32(self._wanted.threshold)
+        return Detected(boxes.astype(np.float32), mask, scores, mask.astype(np.int8))
+
+
+def test_objects_are_looked_for_once(
+    video: Path, seen: Extraction, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, shots, told = load_encoder("builtin"), find_shots(seen.features), []
+    monkeypatch.setattr(Finder, "looked", 0)
+    first = objects_cached(seen, shots, Finder(0.5), encoder)
+    n_looked = Finder.looked
+    assert n_looked > 0
+    assert first.features.object_names == ("none", "thing")
+    again = objects_cached(seen, shots, Finder(0.5), encoder, hook=lambda *a: told.append(a[:3]))
+    assert same(again, first)
+    assert Finder.looked == n_looked
+    assert told == [("objects", seen.features.n_steps, seen.features.n_steps)]
+    objects_cached(seen, shots, Finder(0.9), encoder)
+    assert Finder.looked == 2 * n_looked
+    objects_cached(seen, shots, Finder(0.9), encoder, every=3)
+    assert Finder.looked == 2 * n_looked + -(-seen.features.n_steps // 3)
+    n_looked = Finder.looked
+    objects_cached(seen, shots, Finder(0.5), encoder, use=False)
+    assert Finder.looked > n_looked
 
 
 # -- damaged, killed, crowded ------------------------------------------------------------------------

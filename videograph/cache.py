@@ -17,19 +17,21 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from videograph.config import CacheConfig
-from videograph.encoders import Encoder
+from videograph.encoders import Encoder, ObjectDetector
 from videograph.features import Extraction, extract
+from videograph.objects import with_objects
 from videograph.packed import FORMAT, pack, relocated, unpack
-from videograph.records import Hook, no_hook
+from videograph.records import Hook, Shots, no_hook
 
 log = logging.getLogger(__name__)
 
@@ -204,17 +206,80 @@ def extract_cached(
     Raises:
         VideographError: the file cannot be read as a video.
     """
+    made_by = [*_seen_by(encoder), speed, str(steps_per_second)]
+    make = partial(
+        extract, path, encoder, speed=speed, steps_per_second=steps_per_second, hook=hook
+    )
+    seen, is_kept = _once(Path(path), ["extraction", *made_by], ROOMS, make, folder, use)
+    if is_kept:
+        length = float(seen.report.clock.duration)
+        hook("read", length, length, seen.features)
+    return seen
+
+
+def objects_cached(
+    seen: Extraction,
+    shots: Shots,
+    detector: ObjectDetector,
+    encoder: Encoder,
+    *,
+    every: str | int = "shots",
+    hook: Hook = no_hook,
+    folder: str | Path | None = None,
+    use: bool = True,
+) -> Extraction:
+    """The extraction with a detector's objects, `objects.with_objects`, looked for once.
+
+    Args:
+        seen: of `extract_cached`, with the same encoder.
+        shots: of the same video.
+        detector: who finds objects.
+        encoder: who describes the boxes.
+        every: see `with_objects`.
+        hook: told of stage "objects", in frames looked at; of kept ones, once.
+        folder, use: see `extract_cached`.
+
+    Raises:
+        UsageError: `every` is not allowed, or the encoder is not that of the features.
+        VideographError: the file cannot be read any more.
+    """
+
+    def make() -> Extraction:
+        found = with_objects(
+            seen.features, shots, seen.info, seen.report.clock, detector, encoder,
+            every=every, hook=hook,
+        )  # fmt: skip
+        return replace(seen, features=found)
+
+    picks, bounds = seen.features.picks, shots.bounds
+    steps = hashlib.blake2b(picks.tobytes() + bounds.tobytes(), digest_size=16).hexdigest()
+    made_by = [*_seen_by(encoder), _settings(detector), steps, every]
+    rooms = (*ROOMS, "objects")
+    found, is_kept = _once(seen.info.path, ["objects", *made_by], rooms, make, folder, use)
+    if is_kept:
+        n_steps = found.features.n_steps
+        hook("objects", n_steps, n_steps, found.features)
+    return found
+
+
+def _once(
+    path: Path,
+    made_by: Sequence[object],
+    rooms: Sequence[str],
+    make: Callable[[], Extraction],
+    folder: str | Path | None,
+    use: bool,
+) -> tuple[Extraction, bool]:
+    """What `make` makes of a video, or made of the same content before; and whether that was so."""
     config = CacheConfig.from_environment()
     cache = Cache(config if folder is None else CacheConfig(str(folder), config.max_bytes))
-    key = _key(cache, Path(path), encoder, speed, steps_per_second) if use else None
-    if key is not None and (kept := _kept(cache, key, Path(path))) is not None:
-        length = float(kept.report.clock.duration)
-        hook("read", length, length, kept.features)
-        return kept
-    seen = extract(path, encoder, speed=speed, steps_per_second=steps_per_second, hook=hook)
-    if key is not None and key == _key(cache, Path(path), encoder, speed, steps_per_second):
-        cache.put(key, pack(seen))
-    return seen
+    key = _key(cache, path, made_by, rooms) if use else None
+    if key is not None and (kept := _kept(cache, key, path)) is not None:
+        return kept, True
+    made = make()
+    if key is not None and key == _key(cache, path, made_by, rooms):
+        cache.put(key, pack(made))
+    return made, False
 
 
 def _kept(cache: Cache, key: str, path: Path) -> Extraction | None:
@@ -226,25 +291,33 @@ def _kept(cache: Cache, key: str, path: Path) -> Extraction | None:
         return None
 
 
-def _key(
-    cache: Cache, path: Path, encoder: Encoder, speed: str, steps_per_second: Fraction
-) -> str | None:
+def _key(cache: Cache, path: Path, made_by: Sequence[object], rooms: Sequence[str]) -> str | None:
     """Everything that an extraction depends on; None where nothing can be kept of such a file."""
     try:
         if cache.folder is None or not stat.S_ISREG(path.stat().st_mode):
             return None
-        content, code = cache.content(path), _code()
+        content, code = cache.content(path), _code(rooms)
     except OSError as error:  # if it is the video's fault, the reader says what is wrong with it
         log.info("not looked for in the cache: %s", error)
         return None
-    seen_by = [encoder.name, encoder.frame_side, encoder.dim, encoder.object_dim, encoder.n_objects]
-    made_by = [FORMAT, version("videograph"), version("av"), code]
-    return json.dumps(["extraction", content, seen_by, speed, str(steps_per_second), made_by])
+    versions = [FORMAT, version("videograph"), version("av")]
+    return json.dumps([content, *made_by, *versions, code])
 
 
-def _code() -> str:
+def _seen_by(encoder: Encoder) -> list[object]:
+    return [encoder.name, encoder.frame_side, encoder.dim, encoder.object_dim, encoder.n_objects]
+
+
+def _settings(detector: ObjectDetector) -> str:
+    """Name, kinds, and whatever else a detector was told, as its threshold: all its plain values."""
+    kinds = (str, int, float, tuple)
+    held = [(n, v) for n, v in vars(detector).items() if isinstance(v, kinds) or is_dataclass(v)]
+    return repr([detector.name, detector.names, detector.n_objects, *sorted(held, key=str)])
+
+
+def _code(rooms: Sequence[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for room in ROOMS:
+    for room in rooms:
         digest.update(Path(__file__).with_name(f"{room}.py").read_bytes())
     return digest.hexdigest()
 

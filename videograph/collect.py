@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from videograph.cache import extract_cached
+from videograph.cache import extract_cached, objects_cached
 from videograph.config import SPEEDS, SummarizeConfig
 from videograph.encoders import (
     Encoder,
@@ -19,7 +19,6 @@ from videograph.encoders import (
 )
 from videograph.errors import UsageError, VideographError
 from videograph.language import read_texts, words_from
-from videograph.objects import with_objects
 from videograph.records import Hook, no_hook
 from videograph.shots import find_shots
 from videograph.stored import Stored, refuse_place, write_extractions
@@ -151,11 +150,9 @@ class _Collector:
         )
         shots = find_shots(seen.features)
         if self._detector is not None:
-            features = with_objects(
-                seen.features, shots, seen.info, seen.report.clock, self._detector, self.encoder,
-                hook=self._hook,
-            )  # fmt: skip
-            seen = replace(seen, features=features)
+            seen = objects_cached(
+                seen, shots, self._detector, self.encoder, hook=self._hook, use=self._cache
+            )
         name = "" if self._text_encoder is None else self._text_encoder.name
         video = Stored(seen, self._speed, steps_per_second, shots, text_encoder=name)
         return self._with_words(video)
