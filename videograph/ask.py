@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache as once
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +18,12 @@ from videograph.errors import UsageError, VideographError
 from videograph.moments import Moment, moments
 from videograph.records import Hook, no_hook
 from videograph.relevance import Heard, guide
-from videograph.sight import Sight
+
+if TYPE_CHECKING:
+    from videograph.sight import Sight
+
+PICTURE_SIDE = 1920
+"""Long side of the pictures of moments."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +97,23 @@ def ask(
     if n_moments < 1:
         raise UsageError(f"{n_moments} moments were asked for. Allowed: 1 or more.")
     kept = Cache() if cache else None
-    sight = Sight(path, encoder=encoder, words=words, stored=stored, cache=cache, hook=hook)
-    found = _told(sight, Path(path), words, kept)
+    path = Path(path)
+
+    @once
+    def sight() -> Sight:
+        from videograph.sight import Sight  # PyAV, h5py: not where all is kept
+
+        return Sight(path, encoder=encoder, words=words, stored=stored, cache=cache, hook=hook)
+
+    if stored is not None or path.suffix.lower() in (".h5", ".hdf5"):
+        found = _told_by_h5(sight(), words)
+    else:
+        found = told(path, words, kept, lambda: sight().looked_texts())
     heard = heard_by(words, found.texts, kept)
-    seen = sight.features if _sees(heard, sight) else None
+    seen = sight().features if _sees(heard, sight) else None
     sources = _sources(heard, seen is not None)
     if not sources:
-        raise VideographError(nothing_to_ask(Path(path).name, text, encoder))
+        raise VideographError(nothing_to_ask(path.name, text, encoder))
     seconds = seen.seconds if seen is not None else _grid(found.duration_seconds)
     led = guide(
         heard, seconds,
@@ -104,7 +121,7 @@ def ask(
         encoder="" if seen is None else seen.encoder,
     )  # fmt: skip
     return Answer(
-        Path(path), queries, moments(led.evidence)[:n_moments],
+        path, queries, moments(led.evidence)[:n_moments],
         sum(t.start_seconds is not None for t in found.texts), sources, text, found.warnings,
     )  # fmt: skip
 
@@ -128,16 +145,15 @@ def no_answer(query: Sequence[str], n_texts: int, text: str) -> str:
     return f"nothing answers {asked} among {among}.{other}"
 
 
-def _told(sight: Sight, path: Path, words: WordsConfig, cache: Cache | None) -> Told:
-    if sight.stored is None:
-        return told(path, words, cache, sight.looked_texts)
+def _told_by_h5(sight: Sight, words: WordsConfig) -> Told:
+    assert sight.stored is not None, "an h5 was named"
     texts, clock = sight.stored.texts, sight.stored.extraction.report.clock
     return Told((*texts, *(sight.looked_texts() if words.looks else ())), clock.duration)
 
 
-def _sees(heard: Heard, sight: Sight) -> bool:
-    """Whether frames can be asked: words and frames of one space. Without one nothing is loaded."""
-    return heard.space is not None and heard.space == sight.encoder_name
+def _sees(heard: Heard, sight: Callable[[], Sight]) -> bool:
+    """Whether words and frames share a space; where words have none, nothing is loaded to see."""
+    return heard.space is not None and heard.space == sight().encoder_name
 
 
 def _grid(duration: Fraction) -> np.ndarray:
@@ -153,3 +169,89 @@ def _sources(heard: Heard, sees: bool) -> tuple[str, ...]:
 
 def _name(file: str | Path | None) -> str | None:
     return None if file is None else str(file)
+
+
+def write_pictures(answer: Answer, folder: str | Path, *, force: bool = False) -> list[Path]:
+    """Pictures of the moments, best first: "1 at 0m18s.jpg".
+
+    Raises:
+        UsageError: the folder holds files already and `force` is not given.
+        VideographError: the video cannot be read any more, or the pictures cannot be written.
+    """
+    from videograph.features import jpeg
+    from videograph.video import grab, probe
+
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not force):
+        raise UsageError(
+            f"{folder} is taken. Try --force to write into it, or another place with -o."
+        )
+    order = sorted(range(len(answer.moments)), key=lambda i: answer.moments[i].keyframe_seconds)
+    times = [answer.moments[i].keyframe_seconds for i in order]
+    found: dict[int, Path] = {}
+    info = probe(answer.path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, image in zip(order, grab(info, times, long_side=PICTURE_SIDE), strict=True):
+            seconds = int(answer.moments[i].keyframe_seconds)
+            path = folder / f"{i + 1} at {seconds // 60}m{seconds % 60:02}s.jpg"
+            part = path.with_name(f".{path.name}.part")
+            part.write_bytes(jpeg(image, quality=90))
+            part.replace(path)
+            found[i] = path
+    except OSError as error:
+        raise VideographError(f"cannot write pictures to {folder} ({error.strerror}).") from error
+    return [found[i] for i in sorted(found)]
+
+
+def refuse_folder(folder: Path, *, force: bool) -> None:
+    """Refuse a place for pictures before any work is done.
+
+    Raises:
+        UsageError: it is a file, or holds files already and `force` is not given.
+    """
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file. Allowed: a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise UsageError(f"{folder} holds files already. Try --force, or another place with -o.")
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """The answer as plain dicts, lists, strings and numbers; times also as exact fractions."""
+    return {
+        "schema": "videograph.answer",
+        "schema_version": 1,
+        "file": str(answer.path),
+        "query": list(answer.query),
+        "asked": list(answer.sources),
+        "n_texts": answer.n_texts,
+        "text_encoder": answer.text_encoder,
+        "moments": [
+            {
+                **_span(moment.start_seconds, moment.end_seconds),
+                "keyframe_seconds": round(float(moment.keyframe_seconds), 6),
+                "score": round(moment.score, 6),
+                "evidence": [
+                    {
+                        "source": piece.source,
+                        "text": piece.text,
+                        "query": piece.query,
+                        "score": round(piece.score, 6),
+                        **_span(piece.start_seconds, piece.end_seconds),
+                    }
+                    for piece in moment.evidence
+                ],
+            }
+            for moment in answer.moments
+        ],
+        "warnings": list(answer.warnings),
+    }
+
+
+def _span(start: Fraction, end: Fraction) -> dict[str, Any]:
+    return {
+        "start_seconds": round(float(start), 6),
+        "start_exact": str(start),
+        "end_seconds": round(float(end), 6),
+        "end_exact": str(end),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -15,7 +16,13 @@ from rich.console import Console
 from typer.exceptions import TyperException
 
 from videograph import __version__
-from videograph.config import EVALUATE_PROTOCOLS, SPEEDS, EvaluateConfig, SummarizeConfig
+from videograph.config import (
+    EVALUATE_PROTOCOLS,
+    SPEEDS,
+    EvaluateConfig,
+    SummarizeConfig,
+    WordsConfig,
+)
 from videograph.encoders import available_encoders
 from videograph.errors import UsageError, VideographError
 from videograph.exporters import available_exporters
@@ -33,6 +40,37 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False, soft_wrap=True)
 
 Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="Any video file that FFmpeg reads.")]
+Unwanted = Annotated[
+    list[str] | None, typer.Option("--not", help="What is to be left out. May repeat.")
+]
+Title = Annotated[str | None, typer.Option(help="Title in place of the file's own.")]
+Subtitles = Annotated[
+    Path | None,
+    typer.Option(help="A subtitle file in place of those beside the video or inside it."),
+]
+Text = Annotated[
+    str,
+    typer.Option(
+        help=f"Who compares words: {', '.join(available_encoders('load_text'))}; lexical needs no "
+        "download, text:minilm knows synonyms."
+    ),
+]
+Objects = Annotated[
+    str | None, typer.Option(help="A detector that looks at a frame of each shot, as NAME:WHAT.")
+]
+Captions = Annotated[
+    str | None, typer.Option(help="A captioner that puts a frame of each shot into words.")
+]
+Speech = Annotated[
+    str | None, typer.Option(help="Write down what is said: tiny, base, small, ... or a folder.")
+]
+From = Annotated[
+    Path | None,
+    typer.Option("--from", help="An h5 of videograph features, read in place of the video."),
+]
+UseCache = Annotated[
+    bool, typer.Option("--cache/--no-cache", help="Use and keep what was computed before.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that stand there already.")]
 
 
@@ -102,6 +140,58 @@ def summarize(
     )
     for name, path in paths.items():
         out.print(f"{name:>10}  {path}", markup=False)
+
+
+@app.command()
+def ask(
+    video: Video,
+    question: Annotated[
+        list[str],
+        typer.Argument(metavar="QUESTION...", help="What is looked for; of several, any answers."),
+    ],
+    n_moments: Annotated[int, typer.Option("-n", help="Moments shown at most.")] = 5,
+    unwanted: Unwanted = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for a picture of each moment.")
+    ] = None,
+    title: Title = None,
+    subtitles: Subtitles = None,
+    text: Text = WordsConfig.text,
+    encoder: Annotated[
+        str, typer.Option(help="Who sees the frames; asked where --text shares its space.")
+    ] = SummarizeConfig.encoder,
+    objects: Objects = None,
+    captions: Captions = None,
+    speech: Speech = None,
+    stored: From = None,
+    cache: UseCache = True,
+    force: Force = False,
+) -> None:
+    """Print the moments of VIDEO that answer QUESTION, best first, and what makes them answers."""
+    from videograph import ask as asking
+    from videograph.moments import as_line
+
+    if output is not None:
+        asking.refuse_folder(output, force=force)
+    with progress_hook(err) as hook:
+        answer = asking.ask(
+            video, question, unwanted=unwanted or (), n_moments=n_moments, title=title,
+            subtitles=subtitles, text=text, encoder=encoder, objects=objects, captions=captions,
+            speech=speech, stored=stored, cache=cache, hook=hook,
+        )  # fmt: skip
+    for sentence in answer.warnings:
+        err.print(sentence, markup=False, style="yellow")
+    if not answer.moments:
+        sentence = asking.no_answer(answer.query, answer.n_texts, text)
+        err.print(f"{sentence[0].upper()}{sentence[1:]}", markup=False, style="yellow")
+    if as_json:
+        print(json.dumps(asking.as_json(answer), ensure_ascii=False, indent=2))
+    for moment in () if as_json else answer.moments:
+        out.print(as_line(moment), markup=False)
+    if output is not None:
+        for path in asking.write_pictures(answer, output, force=force):
+            err.print(str(path), markup=False)
 
 
 @app.command()

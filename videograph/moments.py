@@ -97,3 +97,34 @@ def _with_margin(piece: Evidence, clock: Clock, cuts: np.ndarray) -> tuple[int, 
     before = cuts[(cuts > start) & (cuts <= said[0])]
     after = cuts[(cuts > said[1]) & (cuts < end)]
     return int(before[-1]) if len(before) else start, int(after[0]) if len(after) else end
+
+
+def as_line(moment: Moment) -> str:
+    """A moment on a line: its times, its score, and what makes it an answer."""
+    times = f"{_clock(moment.start_seconds)} - {_clock(moment.end_seconds)}"
+    return f"{times:>19}  {moment.score:.2f}  {'; '.join(map(told_by, moment.evidence))}"
+
+
+def _clock(seconds: Fraction) -> str:
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    short = f"{minutes}:{rest // 10:02}.{rest % 10}"
+    return f"{hours}:{short:0>7}" if hours else short
+
+
+def told_by(piece: Evidence) -> str:
+    """A piece of evidence in words for people: 'said: "I'm searching for someone."'."""
+    return f'{_VERBS[piece.source]}: "{piece.text or piece.query}"'
+
+
+_VERBS = {
+    "subtitles": "said",
+    "speech": "heard",
+    "captions": "shown",
+    "objects": "seen",
+    "picture": "looks like",
+    "title": "title",
+    "description": "description",
+    "query": "asked",
+}
