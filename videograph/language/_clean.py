@@ -71,6 +71,7 @@ Cue = tuple[Fraction, Fraction, list[str]]
 
 
 def _lines(text: str) -> list[str]:
+    text = text[: 4 * MAX_LETTERS]  # of a damaged file all may be one cue
     if _DRAWING.search(text):
         return []
     lines = (one_line(line) for line in _LINE_BREAK.sub("\n", text).splitlines())

@@ -25,7 +25,9 @@ _VERBS = frozenset(
     understand visit wake walk wash wave wear win write yell""".split()  # noqa: SIM905
 )
 _NO_THINGS = frozenset(
-    """alone alive asleep away certain dangerous different early easy especially fast first finally
+    """across alone alive along around asleep away behind beside inside near
+    onto outside past toward towards
+    certain dangerous different early easy especially fast first finally
     happy hard high late loud maybe next nice often probably possible quick quickly quiet ready sad
     second several similar slow slowly soon sudden suddenly sure third today together tomorrow tonight
     true wrong yesterday""".split()  # noqa: SIM905
@@ -72,8 +74,13 @@ def _may_name(word: str) -> bool:
     ):
         return False
     ends_as_verb = len(word) > 5 and word.endswith(("ing", "ed", "ly"))
-    is_verb = stem(word) in _VERBS or any(form in _VERBS for form in _bare(word)) or ends_as_verb
-    return len(word) > 2 and not word.isdecimal() and (word in _NAMED_SO or not is_verb)
+    is_doer = word.endswith(("er", "ers", "or", "ors")) and word not in _VERBS  # "hunters"
+    is_verb = not is_doer and (stem(word) in _VERBS or bool(_bare(word) & _NOT_NAMES))
+    return (
+        len(word) > 2
+        and not word.isdecimal()
+        and (word in _NAMED_SO or not (is_verb or ends_as_verb))
+    )
 
 
 def _bare(word: str) -> set[str]:
@@ -86,6 +93,7 @@ def _bare(word: str) -> set[str]:
     return found
 
 
+_NOT_NAMES = _VERBS | COMMON_WORDS
 _NAMED_SO = frozenset(
     {"building", "ceiling", "painting", "clothing", "evening", "wedding", "butterfly", "family"}
 )

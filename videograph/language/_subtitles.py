@@ -83,7 +83,7 @@ def read_file(path: Path) -> list[RawCue]:
         VideographError: the file cannot be read, or holds no subtitles.
     """
     text = _decoded(path, _bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
-    if re.search(r"^\s*\[(script info|events)\]", text, re.IGNORECASE | re.MULTILINE):
+    if re.search(r"^[ \t]*\[(script info|events)\]", text, re.IGNORECASE | re.MULTILINE):
         cues = _ass(path, text)
     else:
         is_vtt = text.lstrip().startswith("WEBVTT")
