@@ -12,6 +12,8 @@ from videograph.errors import UsageError
 
 N_OBJECTS = 8
 """Object slots per frame where nothing else is asked for: as many as models read."""
+SLIVER = 1 / 256
+"""Share of the frame's width or height below which a box is the edge of something outside the frame."""
 
 COCO_NAMES = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
@@ -80,7 +82,7 @@ def settle(frames: Sequence[Proposals], wanted: Wanted) -> Detected:
 
 def _distinct(boxes: np.ndarray, frame: Proposals, wanted: Wanted) -> list[int]:
     """Greedy suppression of lesser boxes, kind by kind; at most `n_objects` indices, best first."""
-    seen = (frame.scores >= wanted.threshold) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    seen = (frame.scores >= wanted.threshold) & (boxes[:, 2:] - boxes[:, :2] > SLIVER).all(axis=1)
     kept: list[int] = []
     for i in np.argsort(-frame.scores, kind="stable"):
         if len(kept) == wanted.n_objects:
