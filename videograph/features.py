@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,10 +15,13 @@ from PIL import Image
 from videograph.encoders import Encoded, Encoder
 from videograph.errors import VideographError
 from videograph.records import Hook, ReadReport, VideoFeatures, VideoInfo, no_hook
+from videograph.steady import Steady
 from videograph.video import FrameBatch, Reader
 
 MAX_THUMBNAILS = 512
 """Thumbnails kept of a video of any length, about 3 MB; thinned evenly beyond."""
+MAX_EXPECTED = 200_000
+"""Steps for which memory is laid out on a container's word, 27 hours; more are believed when they come."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ def extract(
     *,
     speed: str = "balanced",
     steps_per_second: Fraction = Fraction(2),
+    skip_repeats: bool = True,
     hook: Hook = no_hook,
 ) -> Extraction:
     """Features of a video at its picks; the next frames are decoded while these are encoded.
@@ -49,17 +54,13 @@ def extract(
         encoder: who sees the frames.
         speed: see `SummarizeConfig.speed`.
         steps_per_second: picks a second of presentation time.
+        skip_repeats: picks that show what the last encoded one shows share its features (see `steady`);
+            False encodes every picture that was decoded.
         hook: told of stage "read", in seconds of video.
 
     Raises:
         VideographError: the file cannot be read as a video.
     """
-    thumbnails = Thumbnails()
-    seen: list[Encoded] = []
-    contrast: list[np.ndarray] = []
-    pts: list[np.ndarray] = []
-    cut_pts: list[np.ndarray] = []
-    previous: np.ndarray | None = None
     with (
         Reader(
             path, steps_per_second=steps_per_second, speed=speed, long_side=encoder.frame_side
@@ -67,29 +68,110 @@ def extract(
         ThreadPoolExecutor(1, "reader") as pool,
     ):
         total = reader.info.duration_seconds
+        n_expected = min(MAX_EXPECTED, int((total or 0) * steps_per_second) + 1)
+        seen = _Seen(encoder, n_expected, skip_repeats)
         batches = iter(reader)
         upcoming = pool.submit(_next, batches)
         while (batch := upcoming.result()) is not None:
             upcoming = pool.submit(_next, batches)
-            seen.append(encoder.encode(batch.images, previous))
-            contrast.append(_contrast(batch.images))
-            previous = batch.images[-1]
-            pts.append(batch.pts)
-            cut_pts.append(batch.cut_pts)
-            thumbnails.add(batch.images)
+            seen.add(batch)
             hook("read", float(batch.done_seconds), float(total) if total else None)
-        report = reader.report
-        if not seen:
+        if not seen.n_steps:
             raise VideographError(f"{path} holds no frame that can be decoded. Try another copy.")
-        features = _join(seen, np.concatenate(pts), np.concatenate(cut_pts), report, encoder)
-        features = replace(features, contrast=np.concatenate(contrast))
+        report = replace(reader.report, n_encoded=seen.n_encoded)
+        features = seen.features(report)
         length = float(report.clock.duration)
         hook("read", length, length, features)
-        return Extraction(reader.info, report, features, thumbnails.kept)
+        return Extraction(reader.info, report, features, seen.thumbnails.kept)
 
 
 def _next(batches: object) -> FrameBatch | None:
     return next(batches, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+class _Seen:
+    """What was seen so far, a row for each pick; memory for it is taken once, as it fills."""
+
+    def __init__(self, encoder: Encoder, n_expected: int, skip_repeats: bool) -> None:
+        self.n_steps = self.n_encoded = 0
+        self.thumbnails = Thumbnails(n_expected)
+        self._encoder = encoder
+        self._steady = Steady() if skip_repeats else None
+        self._rows = {f.name: _Rows(n_expected) for f in fields(Encoded)}
+        self._rows |= {name: _Rows(n_expected) for name in ("contrast", "pts", "cut_pts")}
+        self._previous: np.ndarray | None = None
+        self._last: Encoded | None = None  # one row: what was encoded last
+
+    def add(self, batch: FrameBatch) -> None:
+        """Encode the pictures of a batch that show something new."""
+        fresh = ~batch.repeats
+        if self._steady is not None:
+            fresh = self._steady.look(batch.images, batch.repeats)
+        known = [] if self._last is None else [self._last]
+        known += self._encoded(batch.images, fresh)
+        rows = np.cumsum(fresh) - (self._last is None)
+        for f in fields(Encoded):
+            values = np.concatenate([getattr(part, f.name) for part in known])
+            self._rows[f.name].add(values[rows])
+        self._last = Encoded(*(getattr(known[-1], f.name)[-1:] for f in fields(Encoded)))
+        self._previous = batch.images[-1]
+        self.n_steps += len(fresh)
+        self.n_encoded += int(fresh.sum())
+        self._rows["contrast"].add(_contrast(batch.images))
+        self._rows["pts"].add(batch.pts)
+        self._rows["cut_pts"].add(batch.cut_pts)
+        self.thumbnails.add(batch.images)
+
+    def _encoded(self, images: np.ndarray, fresh: np.ndarray) -> list[Encoded]:
+        """The fresh pictures, encoded run by run, each seen against the picture before it."""
+        edges = np.flatnonzero(np.diff(fresh, prepend=False, append=False))
+        return [
+            _compact(self._encoder.encode(images[a:b], images[a - 1] if a else self._previous))
+            for a, b in edges.reshape(-1, 2)
+        ]
+
+    def features(self, report: ReadReport) -> VideoFeatures:
+        """All of it, on the clock of the file."""
+        whole: dict[str, Any] = {name: rows.whole() for name, rows in self._rows.items()}
+        clock = report.clock
+        picks = np.searchsorted(clock.pts, whole.pop("pts"), side="right") - 1
+        cut_frames = np.searchsorted(clock.pts, whole.pop("cut_pts"), side="right") - 1
+        return VideoFeatures(
+            picks=picks,
+            seconds=clock.seconds_of(picks),
+            n_frames=clock.n_frames,
+            encoder=self._encoder.name,
+            cut_frames=cut_frames,
+            **whole,
+        )
+
+
+def _compact(seen: Encoded) -> Encoded:
+    """The same with object features of half the size, which are most of what is kept of a video."""
+    return replace(seen, object_features=seen.object_features.astype(np.float16))
+
+
+class _Rows:
+    """An array that grows row by row, without a copy as long as no more come than were expected."""
+
+    def __init__(self, n_expected: int) -> None:
+        self._n, self._n_expected = 0, n_expected
+        self._array: np.ndarray | None = None
+
+    def add(self, rows: np.ndarray) -> None:
+        end = self._n + len(rows)
+        if self._array is None:
+            self._array = np.empty((max(end, self._n_expected), *rows.shape[1:]), rows.dtype)
+        elif end > len(self._array):
+            grown = np.empty((end + end // 2, *rows.shape[1:]), rows.dtype)
+            grown[: self._n] = self._array[: self._n]
+            self._array = grown
+        self._array[self._n : end] = rows
+        self._n = end
+
+    def whole(self) -> np.ndarray:
+        assert self._array is not None
+        return self._array[: self._n]
 
 
 def _contrast(images: np.ndarray) -> np.ndarray:
@@ -98,38 +180,21 @@ def _contrast(images: np.ndarray) -> np.ndarray:
     return (green.std(axis=1) / 255).astype(np.float32)
 
 
-def _join(
-    seen: list[Encoded],
-    pts: np.ndarray,
-    cut_pts: np.ndarray,
-    report: ReadReport,
-    encoder: Encoder,
-) -> VideoFeatures:
-    clock = report.clock
-    picks = np.searchsorted(clock.pts, pts, side="right") - 1
-    cut_frames = np.searchsorted(clock.pts, cut_pts, side="right") - 1
-    return VideoFeatures(
-        features=np.concatenate([e.features for e in seen]),
-        picks=picks,
-        seconds=clock.seconds_of(picks),
-        n_frames=clock.n_frames,
-        encoder=encoder.name,
-        object_features=np.concatenate([e.object_features for e in seen]),
-        object_mask=np.concatenate([e.object_mask for e in seen]),
-        object_boxes=np.concatenate([e.object_boxes for e in seen]),
-        object_kinds=np.concatenate([e.object_kinds for e in seen]),
-        cut_frames=cut_frames,
-    )
-
-
 class Thumbnails:
-    """Evenly chosen small pictures of a video whose length is not known beforehand."""
+    """Evenly chosen small pictures of a video whose length is not known for sure beforehand.
 
-    def __init__(self, most: int = MAX_THUMBNAILS) -> None:
+    Args:
+        n_expected: steps that are likely to come; what would be thinned out later is not made.
+        most: pictures kept.
+    """
+
+    def __init__(self, n_expected: int = 1, most: int = MAX_THUMBNAILS) -> None:
         self.kept: dict[int, bytes] = {}
         """JPEG by step."""
         self._most = most
         self._stride = 1
+        while self._stride * most < n_expected:
+            self._stride *= 2
         self._n_steps = 0
 
     def add(self, images: np.ndarray) -> None:

@@ -149,6 +149,8 @@ class ReadReport:
     """Which frames stand for the picks: "exact frames", "nearest reference frames", "key frames"."""
     timestamps: str = "file"
     """"file", or "guessed" where the stream has none and a constant rate had to be assumed."""
+    n_encoded: int | None = None
+    """Pictures that the encoder saw; the other picks show what it had seen. None: nobody counted."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class VideoFeatures:
     encoder: str
     """Name and version of the encoder that made the features."""
     object_features: np.ndarray | None = None
-    """Region features, (n_steps, n_objects, object_dim) float32, 0 where masked."""
+    """Region features, (n_steps, n_objects, object_dim) float16 or float32, 0 where masked."""
     object_mask: np.ndarray | None = None
     """True where a slot holds an object, (n_steps, n_objects) bool."""
     object_boxes: np.ndarray | None = None
