@@ -63,8 +63,10 @@ def stored(seen: Extraction) -> Stored:
     """With objects as of a detector, texts and features of words."""
     features, rng = seen.features, np.random.default_rng(0)
     assert features.object_mask is not None
+    assert features.object_features is not None
     named = replace(
         features,
+        object_features=features.object_features.astype(np.float16),
         object_names=("none", "cat", "dog", "a car"),
         object_scores=rng.random(features.object_mask.shape, np.float32) * features.object_mask,
         object_kinds=np.where(features.object_mask, 2, 0).astype(np.int8),

@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,8 +43,8 @@ STALE_SECONDS = 3600
 """Age at which an unfinished file belongs to a process that was killed."""
 RACY_SECONDS = 2
 """A file changed so recently may change again under the same time stamp: FAT counts in 2 s."""
-ROOMS = ("decoding", "features", "grabbing", "media", "packed", "picking", "video")
-"""Rooms that make what is kept: an entry is found only by the code that would make the same one."""
+NO_MAKERS = ("config", "encoders", "errors", "records")
+"""Rooms that say how things are called and asked for, and make nothing that is kept."""
 
 _ENTRY = re.compile(r"[0-9a-f]{40}\.npz")
 _PART = re.compile(r"\.[0-9a-f]{40}\.[0-9a-f]{32}\.part")
@@ -210,7 +210,7 @@ def extract_cached(
     make = partial(
         extract, path, encoder, speed=speed, steps_per_second=steps_per_second, hook=hook
     )
-    seen, is_kept = _once(Path(path), ["extraction", *made_by], ROOMS, make, folder, use)
+    seen, is_kept = _once(Path(path), ["extraction", *made_by], "features", make, folder, use)
     if is_kept:
         length = float(seen.report.clock.duration)
         hook("read", length, length, seen.features)
@@ -254,8 +254,7 @@ def objects_cached(
     picks, bounds = seen.features.picks, shots.bounds
     steps = hashlib.blake2b(picks.tobytes() + bounds.tobytes(), digest_size=16).hexdigest()
     made_by = [*_seen_by(encoder), _settings(detector), steps, every]
-    rooms = (*ROOMS, "objects")
-    found, is_kept = _once(seen.info.path, ["objects", *made_by], rooms, make, folder, use)
+    found, is_kept = _once(seen.info.path, ["objects", *made_by], "objects", make, folder, use)
     if is_kept:
         n_steps = found.features.n_steps
         hook("objects", n_steps, n_steps, found.features)
@@ -265,7 +264,7 @@ def objects_cached(
 def _once(
     path: Path,
     made_by: Sequence[object],
-    rooms: Sequence[str],
+    room: str,
     make: Callable[[], Extraction],
     folder: str | Path | None,
     use: bool,
@@ -273,11 +272,11 @@ def _once(
     """What `make` makes of a video, or made of the same content before; and whether that was so."""
     config = CacheConfig.from_environment()
     cache = Cache(config if folder is None else CacheConfig(str(folder), config.max_bytes))
-    key = _key(cache, path, made_by, rooms) if use else None
+    key = _key(cache, path, made_by, room) if use else None
     if key is not None and (kept := _kept(cache, key, path)) is not None:
         return kept, True
     made = make()
-    if key is not None and key == _key(cache, path, made_by, rooms):
+    if key is not None and key == _key(cache, path, made_by, room):
         cache.put(key, pack(made))
     return made, False
 
@@ -291,12 +290,12 @@ def _kept(cache: Cache, key: str, path: Path) -> Extraction | None:
         return None
 
 
-def _key(cache: Cache, path: Path, made_by: Sequence[object], rooms: Sequence[str]) -> str | None:
+def _key(cache: Cache, path: Path, made_by: Sequence[object], room: str) -> str | None:
     """Everything that an extraction depends on; None where nothing can be kept of such a file."""
     try:
         if cache.folder is None or not stat.S_ISREG(path.stat().st_mode):
             return None
-        content, code = cache.content(path), _code(rooms)
+        content, code = cache.content(path), _code(room)
     except OSError as error:  # if it is the video's fault, the reader says what is wrong with it
         log.info("not looked for in the cache: %s", error)
         return None
@@ -315,11 +314,17 @@ def _settings(detector: ObjectDetector) -> str:
     return repr([detector.name, detector.names, detector.n_objects, *sorted(held, key=str)])
 
 
-def _code(rooms: Sequence[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for room in rooms:
-        digest.update(Path(__file__).with_name(f"{room}.py").read_bytes())
-    return digest.hexdigest()
+@lru_cache
+def _code(room: str) -> str:
+    """Digest of the sources of a room and of all that it imports: only what made an entry finds it."""
+    package, found, ahead = Path(__file__).parent, dict[str, str](), [room, "features", "packed"]
+    while ahead:
+        name = ahead.pop()
+        if name not in found and name not in NO_MAKERS:
+            found[name] = (package / f"{name}.py").read_text(encoding="utf-8")
+            ahead += re.findall(r"^ *from videograph\.(\w+)", found[name], re.MULTILINE)
+    told = "".join(found[name] for name in sorted(found))
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
 
 
 def stamp(path: Path) -> tuple[int, ...]:

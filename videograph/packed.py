@@ -27,7 +27,7 @@ _SHAPES: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "features": ("float32", (_STEPS, "dim")),
     "picks": ("int64", (_STEPS,)),
     "seconds": ("float64", (_STEPS,)),
-    "object_features": ("float32", (_STEPS, "n_objects", "object_dim")),
+    "object_features": ("float", (_STEPS, "n_objects", "object_dim")),
     "object_mask": ("bool", (_STEPS, "n_objects")),
     "object_boxes": ("float32", (_STEPS, "n_objects", 4)),
     "object_kinds": ("int", (_STEPS, "n_objects")),
@@ -40,7 +40,7 @@ _SHAPES: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "thumbnail_steps": ("int64", ("n_thumbnails",)),
     "thumbnail_ends": ("int64", ("n_thumbnails",)),
 }
-"""Type and shape of the known arrays, "int" for any width; equal names are equal sizes."""
+"""Type and shape of the known arrays, "int" and "float" of any width; equal names are equal sizes."""
 _KINDS = {"f": "f", "i": "iu", "u": "iu", "b": "b"}
 """Kinds of stored numbers that may stand for each wanted kind, in numpy's letters."""
 _OBJECTS = ("object_features", "object_mask", "object_boxes", "object_kinds")
@@ -198,7 +198,7 @@ def _checked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if value.dtype.kind not in _KINDS[wanted.kind]:
             raise ValueError(f"{name} holds {value.dtype}; {dtype} is needed")
         _check_shape(name, value, shape, sizes)
-        checked[name] = value if dtype == "int" else value.astype(wanted, copy=False)
+        checked[name] = value if dtype in ("int", "float") else value.astype(wanted, copy=False)
         if wanted.kind == "f" and not np.isfinite(checked[name]).all():
             raise ValueError(f"{name} holds NaN or infinite values")
     return checked
