@@ -158,18 +158,22 @@ def _cached(repo: str, revision: str | None) -> Path | None:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(
-            snapshot_download(
-                repo,
-                revision=revision,
-                local_files_only=True,
-                allow_patterns=["*.json", "*.safetensors"],
-                ignore_patterns=["*/*"],
-            )
+        found = snapshot_download(
+            repo, revision=revision, local_files_only=True, allow_patterns=list(_ASIDE)
         )
     except Exception:  # not there, or not whole: the same to us
         return None
-    return folder if (folder / "config.json").is_file() and weight_files(folder) else None
+    folder = Path(found)
+    return folder if (folder / "config.json").is_file() and _has_all_weights(folder) else None
+
+
+def _has_all_weights(folder: Path) -> bool:
+    """Whether no file of the weights is missing, of those in several files too."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file() and not (folder / "model.safetensors").is_file():
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        return all((folder / part).is_file() for part in parts)
+    return bool(weight_files(folder))
 
 
 def _download(repo: str, revision: str | None, place: Path) -> Path:
@@ -182,7 +186,7 @@ def _download(repo: str, revision: str | None, place: Path) -> Path:
         raise VideographError(f"{repo} has no weights as safetensors. {_ONLY_SAFETENSORS}")
     size = sum(sizes[name] for name in wanted)
     print(f"Downloading {repo} ({size / 1e6:.0f} MB) to {place}", file=sys.stderr, flush=True)
-    return _checked(Path(snapshot_download(repo, revision=info.sha, allow_patterns=wanted)))
+    return _checked(Path(snapshot_download(repo, revision=revision, allow_patterns=wanted)))
 
 
 def _wanted(names: Mapping[str, int]) -> list[str]:

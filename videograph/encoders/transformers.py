@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -178,7 +179,8 @@ _LOADING = threading.Lock()
 
 def _vision(what: str, device: str) -> _Vision:
     """The model, taken from whoever holds it already: frames and words then cost its memory once."""
-    needs("transformers")
+    if find_spec("transformers") is None:
+        needs("transformers")  # says so before anything is downloaded for it
     place = choose_device(device)
     folder = fetch(what, PRESETS, instead='the encoder "embedded"')
     key = (str(folder), fingerprint(folder), str(place))
