@@ -93,7 +93,7 @@ def plan(summary: Summary) -> list[Copied]:
     """
     runs: list[Copied] = []
     with open_media(summary.info.path) as container:
-        source = _Source(container, summary.info, summary.info.video_stream)
+        source = Source(container, summary.info, summary.info.video_stream)
         for start, end in summary.spans:
             run = source.run(start, end, summary.report.clock)
             if run is None:
@@ -132,20 +132,20 @@ def tracks(
     stack: ExitStack, out: OutputContainer, info: VideoInfo, runs: list[Copied], pieces: list[Piece]
 ) -> list[Iterator[Any]]:
     """The skim's packets, an iterator per stream; adds the streams to `out`, and sources to `stack`."""
-    source = _Source(stack.enter_context(open_media(info.path)), info, info.video_stream)
+    source = Source(stack.enter_context(open_media(info.path)), info, info.video_stream)
     video: Any = out.add_stream_from_template(source.stream, opaque=True)
     if source.stream.codec.canonical_name == "hevc":
         video.codec_context.codec_tag = "hvc1"  # Apple's players want this name of the two
     found = [_video_packets(video, source, runs, pieces)]
     if info.audio_stream is not None:
-        source = _Source(stack.enter_context(open_media(info.path)), info, info.audio_stream)
+        source = Source(stack.enter_context(open_media(info.path)), info, info.audio_stream)
         found.append(
             _audio_packets(out.add_stream_from_template(source.stream, opaque=True), source, pieces)
         )
     return found
 
 
-class _Source:
+class Source:
     """Packets of one stream of an open file."""
 
     def __init__(self, container: Any, info: VideoInfo, index: int) -> None:
@@ -197,7 +197,7 @@ def _end_of(seconds: Fraction, clock: Clock) -> Fraction:
 
 
 def _video_packets(
-    stream: Any, source: _Source, runs: list[Copied], pieces: list[Piece]
+    stream: Any, source: Source, runs: list[Copied], pieces: list[Piece]
 ) -> Iterator[Any]:
     decode_ticks = iter(_decode_ticks(source, runs, pieces))
     for run, piece in zip(runs, pieces, strict=True):
@@ -220,7 +220,7 @@ def _video_packets(
                 break
 
 
-def _decode_ticks(source: _Source, runs: list[Copied], pieces: list[Piece]) -> list[int]:
+def _decode_ticks(source: Source, runs: list[Copied], pieces: list[Piece]) -> list[int]:
     """DTS of all packets in decoding order: their PTS sorted, and early enough for every one.
 
     The file's own may be missing (Matroska has none) and would not rise across cuts.
@@ -234,7 +234,7 @@ def _decode_ticks(source: _Source, runs: list[Copied], pieces: list[Piece]) -> l
     return (in_order - max(0, int((in_order - ticks).max()))).tolist()
 
 
-def _audio_packets(stream: Any, source: _Source, pieces: list[Piece]) -> Iterator[Any]:
+def _audio_packets(stream: Any, source: Source, pieces: list[Piece]) -> Iterator[Any]:
     tick = Fraction(1, source.stream.rate or 48000)
     at = Fraction(0)  # where the sound so far ends
     for piece in pieces:

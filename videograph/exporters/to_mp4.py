@@ -9,6 +9,7 @@ so nothing adds up over many cuts.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -21,11 +22,13 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 
 from videograph.errors import VideographError
-from videograph.exporters import _picture, _remux, _sound
+from videograph.exporters import _picture, _remux, _smart, _sound
 from videograph.exporters._frames import Frames
 from videograph.exporters._spans import Piece, decode_time, pieces_of
 from videograph.records import Hook, Summary, VideoInfo, no_hook
 from videograph.video import probe
+
+log = logging.getLogger(__name__)
 
 SUFFIX = ".mp4"
 FILE_NAME = "skim.mp4"
@@ -77,7 +80,35 @@ def refuse_copy(video: Path) -> None:
 
 
 def _write_exact(summary: Summary, path: Path, hook: Hook) -> list[str]:
-    info, pieces = summary.info, pieces_of(summary.spans)
+    pieces = pieces_of(summary.spans)
+    try:
+        _write_joined(summary, _smart.plan(summary, pieces), path, hook)
+    except _smart.Unfit as why:
+        log.info("All of the skim of %s is encoded anew: %s.", summary.info.path.name, why)
+        return _write_encoded(summary, pieces, path, hook)
+    return []
+
+
+def _write_joined(summary: Summary, plan: _smart.Plan, path: Path, hook: Hook) -> None:
+    """Copies whole groups of pictures and encodes the edges; the sound is always encoded."""
+    with ExitStack() as stack:
+        out = stack.enter_context(_open_output(path, summary.info, plan.pieces))
+        tracks = [_smart.tracks(stack, out, summary, plan)]
+        tracks += _sound_tracks(stack, out, summary.info, plan.pieces)
+        _mux(out, tracks, plan.pieces[-1].at_end, hook)
+
+
+def _sound_tracks(
+    stack: ExitStack, out: OutputContainer, info: VideoInfo, pieces: list[Piece]
+) -> list[Iterator[Any]]:
+    if info.audio_stream is None:
+        return []
+    heard = stack.enter_context(Frames(info, info.audio_stream))
+    return [_sound.encoded(_sound.add_audio(out, heard.stream), heard, pieces)]
+
+
+def _write_encoded(summary: Summary, pieces: list[Piece], path: Path, hook: Hook) -> list[str]:
+    info = summary.info
     with ExitStack() as stack:
         shown = stack.enter_context(Frames.of_pictures(summary))
         pictures = _picture.pictures_of(shown, pieces)
@@ -92,9 +123,7 @@ def _write_exact(summary: Summary, path: Path, hook: Hook) -> list[str]:
         video = _picture.add_video(out, upright, _frame_rate(summary))
         pictures = chain([first], pictures)
         tracks = [_picture.encoded(video, pictures, upright, pieces[-1].at_end)]
-        if info.audio_stream is not None:
-            heard = stack.enter_context(Frames(info, info.audio_stream))
-            tracks.append(_sound.encoded(_sound.add_audio(out, heard.stream), heard, pieces))
+        tracks += _sound_tracks(stack, out, info, pieces)
         _mux(out, tracks, pieces[-1].at_end, hook)
     return [] if video.codec_context.name == _picture.ENCODERS[0] else [MAKESHIFT]
 
