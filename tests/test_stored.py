@@ -354,6 +354,8 @@ def test_the_video_is_found_where_it_was_where_it_is_told_and_beside(
     path, film = moving
     assert open_source(path).extraction.info.path == film
     assert open_source(path, "film").extraction.info.path == film
+    copy = shutil.copyfile(film, tmp_path / "copy.mp4")  # younger: told by its content
+    assert open_source(path, copy).extraction.info.path == copy
     other = film.rename(tmp_path / "renamed.mp4")
     assert open_source(path, other).extraction.info.path == other
     gone = open_source(path)

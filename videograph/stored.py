@@ -66,9 +66,11 @@ class Stored:
     text_encoder: str = ""
     """Name and version of who made `word_features`."""
     content: str = ""
-    """BLAKE2b of the whole video, in hex; "" where the video was gone already."""
+    """BLAKE2b of the whole video, in hex; "" if it was gone already when this was written."""
     size: int = 0
     """The video's length in bytes."""
+    mtime_ns: int = 0
+    """When the video was last changed, in ns, as its file system told."""
     key: str = ""
     """Name of its group in the file ("video_1")."""
 
@@ -192,14 +194,16 @@ def _found(features: VideoFeatures) -> Shots:
 
 def _source(video: Stored) -> dict[str, Any]:
     path = video.extraction.info.path
-    content, size = video.content, video.size
+    content, size, mtime_ns = video.content, video.size, video.mtime_ns
     if not content and path.is_file():
-        content, size = Cache().content(path), path.stat().st_size
+        found = path.stat()
+        content, size, mtime_ns = Cache().content(path), found.st_size, found.st_mtime_ns
     return {
         "speed": video.speed,
         "steps_per_second": str(video.steps_per_second),
         "content": content,
         "size": size,
+        "mtime_ns": mtime_ns,
     }
 
 
@@ -317,6 +321,7 @@ def _read_group(file: Any, group: Any, key: str) -> Stored:
         text_encoder=str(file.attrs.get("text_encoder", "")),
         content=str(source["content"]),
         size=int(source["size"]),
+        mtime_ns=int(source["mtime_ns"]),
         key=key,
     )
 
@@ -388,7 +393,8 @@ def open_source(path: str | Path, video: str | Path | None = None) -> Stored:
     given = [Path(video)] if video is not None and Path(video).is_file() else []
     for place in [*given, recorded, path.absolute().parent / recorded.name]:
         if place.is_file():
-            _refuse_another(place, stored, path)
+            if stored.content:  # else nothing is known of it
+                _refuse_another(place, stored, path)
             return replace(stored, extraction=relocated(stored.extraction, place))
     return stored
 
@@ -415,9 +421,11 @@ def _listed(names: dict[str, str]) -> str:
 
 
 def _refuse_another(place: Path, stored: Stored, path: Path) -> None:
+    """Refuse what is not the video; one that has its old size and time is not read to know."""
     try:
-        same = place.stat().st_size == stored.size and (
-            not stored.content or Cache().content(place) == stored.content
+        found = place.stat()
+        same = found.st_size == stored.size and (
+            found.st_mtime_ns == stored.mtime_ns or Cache().content(place) == stored.content
         )
     except OSError as error:
         raise VideographError(f"{place} cannot be read ({error.strerror}).") from error
