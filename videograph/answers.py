@@ -14,16 +14,19 @@ from fractions import Fraction
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from videograph.cache import Cache, stamp
 from videograph.config import WordsConfig
 from videograph.encoders import TextEncoder, load_text
-from videograph.language import query_texts, read_texts
-from videograph.records import TimedText, VideoInfo
+from videograph.language import query_texts, read_texts, words_from
+from videograph.records import TimedText, VideoFeatures, VideoInfo, Words
 from videograph.relevance import NEUTRAL, Heard
+
+if TYPE_CHECKING:
+    from videograph.model import VideoGraph
 
 Look = Callable[[], Sequence[TimedText]]
 """Looks at the video itself: captions, speech, names of objects."""
@@ -53,6 +56,32 @@ def heard_by(words: WordsConfig, texts: Sequence[TimedText], cache: Cache | None
     asking, neutral = rows.of([text.text for text in asked]), rows.of(NEUTRAL)
     together = asking if own is None else np.concatenate([asking, own])
     return Heard((*asked, *texts), together, neutral, rows.space)
+
+
+def words_for_model(
+    heard: Heard, features: VideoFeatures, model: VideoGraph | None
+) -> Words | None:
+    """All words as a trained model reads them; None where it reads none, or those of another encoder."""
+    if model is None or not model.config.has_language or not heard.texts:
+        return None
+    if heard.rows.shape[1] != model.config.word_dim:
+        return None
+    return words_from(heard.texts, _AsHeard(heard), features.seconds, frames=features.encoder)
+
+
+class _AsHeard:
+    """The text encoder whose rows are at hand already."""
+
+    name = ""
+
+    def __init__(self, heard: Heard) -> None:
+        self._rows = heard.rows
+        self.dim = int(heard.rows.shape[1])
+        self.space = heard.space
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        assert len(texts) == len(self._rows), "all texts, in their order"
+        return self._rows
 
 
 def told(
@@ -136,6 +165,25 @@ def _unpacked(kept: np.ndarray) -> Told:
         for text, source, start, end in spans
     ]
     return Told(tuple(texts), Fraction(duration), tuple(warnings))
+
+
+def nothing_to_ask(name: str, text: str, encoder: str) -> str:
+    """Why a video cannot be asked, and the ways out."""
+    return (
+        f"nothing in {name} can be asked: it has no subtitles, and {text} does not see what {encoder} "
+        "sees. Try --subtitles FILE, --objects DETECTOR, --captions MODEL, or both --encoder and --text "
+        "transformers:clip."
+    )
+
+
+def no_answer(query: Sequence[str], n_texts: int, text: str) -> str:
+    """That nothing answers, in a sentence."""
+    asked = " or ".join(f'"{q}"' for q in query)
+    among = f"{n_texts} timed texts" if n_texts else "the pictures"
+    other = " Try other words, or --text text:minilm, which knows synonyms." if text == "lexical" else (
+        " Try other words."
+    )  # fmt: skip
+    return f"nothing answers {asked} among {among}.{other}"
 
 
 class KeptRows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache as once
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videograph.answers import Told, heard_by, told
+from videograph.answers import heard_by, nothing_to_ask, told
 from videograph.cache import Cache
 from videograph.config import SummarizeConfig, WordsConfig
 from videograph.errors import UsageError, VideographError
@@ -50,36 +50,24 @@ def ask(
     path: str | Path,
     query: str | Sequence[str],
     *,
-    unwanted: Sequence[str] = (),
     n_moments: int = 5,
-    title: str | None = None,
-    subtitles: str | Path | None = None,
-    text: str = WordsConfig.text,
+    words: WordsConfig | None = None,
     encoder: str = SummarizeConfig.encoder,
-    objects: str | None = None,
-    captions: str | None = None,
-    speech: str | None = None,
     stored: str | Path | None = None,
     cache: bool = True,
     hook: Hook = no_hook,
 ) -> Answer:
     """Moments of a video that answer a question, best first.
 
-    What is said is asked always. Frames are asked where `encoder` and `text` share a space, objects,
-    captions and speech where they are named; all of it is kept, so that the next question is quick.
+    What is said is asked always. Frames are asked where `encoder` and `words.text` share a space,
+    objects, captions and speech where they are named; all of it is kept, so that the next question is quick.
 
     Args:
         path: the video.
         query: a question or words; of several, a moment answers any.
-        unwanted: what lowers a moment; what is only this is left out.
         n_moments: how many are wanted at most.
-        title: in place of the file's own.
-        subtitles: a file in place of those beside the video or inside it.
-        text: who compares words, see `encoders.available_encoders("load_text")`.
+        words: what is to be left out, where words come from, and who compares them.
         encoder: who sees the frames.
-        objects: a detector, whose names are asked.
-        captions: a captioner, whose sentences are asked.
-        speech: a recognizer, whose words are asked.
         stored: an h5 of features of this video, to be read in its place.
         cache: look for what was kept, and keep what is found.
         hook: told of stages "read", "objects" and so on, where the video is looked at.
@@ -89,9 +77,7 @@ def ask(
         VideographError: the video cannot be read, or nothing in it can be asked.
     """
     queries = (query,) if isinstance(query, str) else tuple(query)
-    words = WordsConfig(
-        queries, tuple(unwanted), title, _name(subtitles), text, objects, captions, speech
-    )
+    words = replace(words or WordsConfig(), query=queries)
     if not queries:
         raise UsageError('nothing was asked. Try: videograph ask VIDEO "the dog jumps".')
     if n_moments < 1:
@@ -106,14 +92,14 @@ def ask(
         return Sight(path, encoder=encoder, words=words, stored=stored, cache=cache, hook=hook)
 
     if stored is not None or path.suffix.lower() in (".h5", ".hdf5"):
-        found = _told_by_h5(sight(), words)
+        found = sight().told(kept)
     else:
         found = told(path, words, kept, lambda: sight().looked_texts())
     heard = heard_by(words, found.texts, kept)
     seen = sight().features if _sees(heard, sight) else None
     sources = _sources(heard, seen is not None)
     if not sources:
-        raise VideographError(nothing_to_ask(path.name, text, encoder))
+        raise VideographError(nothing_to_ask(path.name, words.text, encoder))
     seconds = seen.seconds if seen is not None else _grid(found.duration_seconds)
     led = guide(
         heard, seconds,
@@ -122,33 +108,8 @@ def ask(
     )  # fmt: skip
     return Answer(
         path, queries, moments(led.evidence)[:n_moments],
-        sum(t.start_seconds is not None for t in found.texts), sources, text, found.warnings,
+        sum(t.start_seconds is not None for t in found.texts), sources, words.text, found.warnings,
     )  # fmt: skip
-
-
-def nothing_to_ask(name: str, text: str, encoder: str) -> str:
-    """Why a video cannot be asked, and the ways out."""
-    return (
-        f"nothing in {name} can be asked: it has no subtitles, and {text} does not see what {encoder} "
-        "sees. Try --subtitles FILE, --objects DETECTOR, --captions MODEL, or both --encoder and --text "
-        "transformers:clip."
-    )
-
-
-def no_answer(query: Sequence[str], n_texts: int, text: str) -> str:
-    """That nothing answers, in a sentence."""
-    asked = " or ".join(f'"{q}"' for q in query)
-    among = f"{n_texts} timed texts" if n_texts else "the pictures"
-    other = " Try other words, or --text text:minilm, which knows synonyms." if text == "lexical" else (
-        " Try other words."
-    )  # fmt: skip
-    return f"nothing answers {asked} among {among}.{other}"
-
-
-def _told_by_h5(sight: Sight, words: WordsConfig) -> Told:
-    assert sight.stored is not None, "an h5 was named"
-    texts, clock = sight.stored.texts, sight.stored.extraction.report.clock
-    return Told((*texts, *(sight.looked_texts() if words.looks else ())), clock.duration)
 
 
 def _sees(heard: Heard, sight: Callable[[], Sight]) -> bool:
@@ -165,10 +126,6 @@ def _grid(duration: Fraction) -> np.ndarray:
 def _sources(heard: Heard, sees: bool) -> tuple[str, ...]:
     timed = (t.source for t in heard.texts if t.start_seconds is not None and t.source != "query")
     return (*dict.fromkeys(timed), *(("picture",) if sees else ()))
-
-
-def _name(file: str | Path | None) -> str | None:
-    return None if file is None else str(file)
 
 
 def write_pictures(answer: Answer, folder: str | Path, *, force: bool = False) -> list[Path]:

@@ -110,6 +110,19 @@ def summarize(
             help=f"Forms to write, by comma, of: {', '.join(available_exporters())}. [default: all]"
         ),
     ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(help="What is looked for: its answers fill the budget first. May repeat."),
+    ] = None,
+    unwanted: Unwanted = None,
+    title: Title = None,
+    subtitles: Subtitles = None,
+    text: Text = WordsConfig.text,
+    objects: Objects = None,
+    captions: Captions = None,
+    speech: Speech = None,
+    stored: From = None,
+    cache: UseCache = True,
     copy: Annotated[
         bool,
         typer.Option(
@@ -126,10 +139,15 @@ def summarize(
     folder = output if output is not None else Path(f"{video.stem}-summary")
     names = None if export is None else [n.strip() for n in export.split(",") if n.strip()]
     places(folder, names, source=video, force=force, copy=copy)
+    words = WordsConfig(
+        tuple(query or ()), tuple(unwanted or ()), title,
+        None if subtitles is None else str(subtitles), text, objects, captions, speech,
+    )  # fmt: skip
     with progress_hook(err) as hook:
         summary = summarize(
-            video, budget=budget, speed=speed, seed=seed, encoder=encoder, model=model, hook=hook
-        )
+            video, budget=budget, speed=speed, seed=seed, encoder=encoder, model=model, words=words,
+            stored=stored, cache=cache, hook=hook,
+        )  # fmt: skip
         paths, notes = export_all(summary, folder, names=names, force=force, copy=copy, hook=hook)
     for sentence in [*summary.warnings, *notes]:
         err.print(sentence, markup=False, style="yellow")
@@ -170,20 +188,24 @@ def ask(
 ) -> None:
     """Print the moments of VIDEO that answer QUESTION, best first, and what makes them answers."""
     from videograph import ask as asking
+    from videograph.answers import no_answer
     from videograph.moments import as_line
 
+    words = WordsConfig(
+        (), tuple(unwanted or ()), title, None if subtitles is None else str(subtitles), text,
+        objects, captions, speech,
+    )  # fmt: skip
     if output is not None:
         asking.refuse_folder(output, force=force)
     with progress_hook(err) as hook:
         answer = asking.ask(
-            video, question, unwanted=unwanted or (), n_moments=n_moments, title=title,
-            subtitles=subtitles, text=text, encoder=encoder, objects=objects, captions=captions,
-            speech=speech, stored=stored, cache=cache, hook=hook,
+            video, question, n_moments=n_moments, words=words, encoder=encoder, stored=stored,
+            cache=cache, hook=hook,
         )  # fmt: skip
     for sentence in answer.warnings:
         err.print(sentence, markup=False, style="yellow")
     if not answer.moments:
-        sentence = asking.no_answer(answer.query, answer.n_texts, text)
+        sentence = no_answer(answer.query, answer.n_texts, text)
         err.print(f"{sentence[0].upper()}{sentence[1:]}", markup=False, style="yellow")
     if as_json:
         print(json.dumps(asking.as_json(answer), ensure_ascii=False, indent=2))

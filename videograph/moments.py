@@ -114,15 +114,15 @@ def _clock(seconds: Fraction) -> str:
 
 
 def told_by(piece: Evidence) -> str:
-    """A piece of evidence in words for people: 'said: "I'm searching for someone."'."""
+    """A piece of evidence in words for people: 'said here: "I'm searching for someone."'."""
     return f'{_VERBS[piece.source]}: "{piece.text or piece.query}"'
 
 
 _VERBS = {
-    "subtitles": "said",
-    "speech": "heard",
-    "captions": "shown",
-    "objects": "seen",
+    "subtitles": "said here",
+    "speech": "heard here",
+    "captions": "shown here",
+    "objects": "seen here",
     "picture": "looks like",
     "title": "title",
     "description": "description",

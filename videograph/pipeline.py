@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videograph.config import SPEEDS, SummarizeConfig
-from videograph.encoders import load_encoder
+from videograph.answers import heard_by, no_answer, nothing_to_ask, words_for_model
+from videograph.cache import Cache
+from videograph.config import SPEEDS, SummarizeConfig, WordsConfig
 from videograph.errors import UsageError
-from videograph.features import Extraction, extract, jpeg
+from videograph.features import Extraction, jpeg
+from videograph.language import query_texts
+from videograph.moments import cut_out
 from videograph.reasons import explain
-from videograph.records import ChosenShot, Hook, Summary, no_hook
-from videograph.shots import find_shots
-from videograph.summary import Choice, choose, parse_budget, without_blanks
+from videograph.records import ChosenShot, Hook, Scores, Summary, no_hook
+from videograph.relevance import Guide, Heard, guide
+from videograph.sight import Sight
+from videograph.summary import Budget, Choice, choose, parse_budget, without_blanks
 from videograph.video import grab
 
 if TYPE_CHECKING:
@@ -34,47 +39,52 @@ def summarize(
     seed: int = SummarizeConfig.seed,
     encoder: str = SummarizeConfig.encoder,
     model: str | Path | None = None,
+    query: str | Sequence[str] = (),
+    words: WordsConfig | None = None,
+    stored: str | Path | None = None,
+    cache: bool = True,
     hook: Hook = no_hook,
 ) -> Summary:
     """The summary of a video: which spans to watch, and why.
 
     Args:
-        path: the video, any that FFmpeg reads.
+        path: the video, any that FFmpeg reads, or an h5 that `videograph features` made of it.
         budget: a share (0.15, "15%"), a duration ("90s"), a count ("12 shots"), "auto", or None: 15 %.
         speed: "balanced", "fast" or "exact", see `SummarizeConfig.speed`.
         seed: of everything that draws at random; the same input and seed give the same summary.
         encoder: who sees the frames; `videograph.encoders.available_encoders()` lists the names.
         model: a checkpoint that read this encoder's features in training: a folder, or an id on the
             Hugging Face Hub; None scores without training.
-        hook: `hook(stage, done, total, artefact)`, called as stages ("read", "shots", "score",
-            "choose", "keyframes") advance and once at their ends; raising from it cancels.
+        query: what is looked for; of several, anything. The budget is filled with its answers first.
+        words: what is to be left out, where words come from, and who compares them.
+        stored: an h5 of features to read in place of the video.
+        cache: use features that were computed before, and keep these.
+        hook: `hook(stage, done, total, artefact)`, called as stages ("read", "shots", "objects",
+            "score", "choose", "keyframes") advance and once at their ends; raising from it cancels.
 
     Raises:
         UsageError: an option is not allowed, or the model reads features of another encoder.
         VideographError: the file cannot be read as a video, or the model is damaged.
     """
-    if speed not in SPEEDS:
-        raise UsageError(f'speed is "{speed}". Allowed: {", ".join(SPEEDS)}.')
-    if seed < 0:
-        raise UsageError(f"seed is {seed}. Allowed: 0 or a whole number above it.")
-    allowance = parse_budget(budget)
-    sees = load_encoder(encoder)
-    trained = None if model is None else _trained(model, sees.name)
-    seen = extract(
-        path,
-        sees,
-        speed=speed,
-        steps_per_second=SummarizeConfig.steps_per_second,
-        hook=hook,
+    allowance, words = _checked(budget, speed, seed, query, words)
+    sight = Sight(
+        path, encoder=encoder, words=words, speed=speed, stored=stored, cache=cache, hook=hook
     )
-    features, clock = seen.features, seen.report.clock
-
-    shots = find_shots(features)
+    trained = None if model is None else _trained(model, sight.encoder_name)
+    seen, shots, features = sight.seen, sight.shots, sight.features
+    clock = seen.report.clock
     hook("shots", shots.n_shots, shots.n_shots, shots)
+
+    kept = Cache() if cache else None
+    told = sight.told(kept)
+    heard = heard_by(words, told.texts, kept)
+    led = guide(heard, features.seconds, pictures=features.features, encoder=features.encoder)
+    shots, answering = cut_out(shots, led.evidence, clock)
 
     from videograph.scoring import score_video  # torch: not before a frame was read
 
-    scores = score_video(features, model=trained, seed=seed)
+    read = words_for_model(heard, features, trained)
+    scores = score_video(features, model=trained, words=read, guide=led, seed=seed)
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
 
@@ -86,11 +96,13 @@ def summarize(
         allowance,
         features.features,
         features.contrast,
+        answering,
     )
-    chosen = explain(choice, scores, features, clock)
+    features = sight.with_objects_at(features, [span.keyframe_step for span in choice.spans])
+    chosen = explain(choice, scores, features, clock, led.evidence)
     hook("choose", len(chosen), len(chosen), chosen)
 
-    images = _keyframe_images(seen, chosen, hook)
+    images = _keyframe_images(seen, chosen, hook) if sight.has_video else ()
     return Summary(
         info=seen.info,
         report=seen.report,
@@ -102,7 +114,7 @@ def summarize(
         chosen=chosen,
         budget=allowance.text,
         budget_seconds=choice.budget_seconds,
-        speed=speed,
+        speed=sight.speed,
         seed=seed,
         encoder=features.encoder,
         form=scores.form,
@@ -110,8 +122,31 @@ def summarize(
         versions=versions(),
         keyframe_images=images,
         thumbnails=seen.thumbnails,
-        warnings=_warnings(seen, choice, speed),
+        warnings=(
+            *told.warnings,
+            *_of_words(words, heard, led, scores, sight),
+            *_warnings(seen, choice, sight.speed),
+        ),
     )
+
+
+def _checked(
+    budget: str | float | None,
+    speed: str,
+    seed: int,
+    query: str | Sequence[str],
+    words: WordsConfig | None,
+) -> tuple[Budget, WordsConfig]:
+    """The request, refused before any work."""
+    if speed not in SPEEDS:
+        raise UsageError(f'speed is "{speed}". Allowed: {", ".join(SPEEDS)}.')
+    if seed < 0:
+        raise UsageError(f"seed is {seed}. Allowed: 0 or a whole number above it.")
+    words = words or WordsConfig()
+    asked = (query,) if isinstance(query, str) else tuple(query)
+    words = replace(words, query=(*words.query, *asked))
+    query_texts(words.query, words.unwanted)
+    return parse_budget(budget), words
 
 
 def _trained(spec: str | Path, encoder: str) -> VideoGraph:
@@ -133,6 +168,23 @@ def _keyframe_images(
         hook("keyframes", len(images), len(chosen))
     hook("keyframes", len(images), len(chosen), images)
     return tuple(images)
+
+
+def _of_words(
+    words: WordsConfig, heard: Heard, led: Guide, scores: Scores, sight: Sight
+) -> list[str]:
+    """What a person should know of their query before they trust the summary."""
+    if not (words.query or words.unwanted):
+        return []
+    if led.answers is None and led.unwanted is None:
+        why = nothing_to_ask(sight.seen.info.path.name, words.text, sight.seen.features.encoder)
+        return [f"The words had no effect: {why}"]
+    if words.query and not led.is_answered:
+        n_texts = sum(t.start_seconds is not None for t in heard.texts)
+        return [f"The query had no effect: {no_answer(words.query, n_texts, words.text)}"]
+    if scores.form != "training-free" and not scores.active.get("words"):
+        return [f'The model "{scores.form}" reads no such words: they led its scores afterwards.']
+    return []
 
 
 def _warnings(seen: Extraction, choice: Choice, speed: str) -> tuple[str, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from videograph.moments import told_by
 from videograph.records import (
     ChosenShot,
     Clock,
+    Evidence,
     Neighbour,
     Reason,
     Scores,
@@ -20,14 +23,28 @@ from videograph.summary import Choice, Span
 
 N_NEIGHBOURS = 4
 """Neighbours shown for a key frame: a glance, not a list."""
+N_EVIDENCE = 5
+"""Pieces of evidence shown for a shot."""
 TENTHS_BELOW_SECONDS = 600
 """In shorter videos, neighbours lie within a second of one another: their times carry tenths."""
 
 
 def explain(
-    choice: Choice, scores: Scores, features: VideoFeatures, clock: Clock
+    choice: Choice,
+    scores: Scores,
+    features: VideoFeatures,
+    clock: Clock,
+    evidence: Sequence[Evidence] = (),
 ) -> tuple[ChosenShot, ...]:
-    """The chosen spans, each with its times, its key frame and the reason why it is there."""
+    """The chosen spans, each with its times, its key frame and the reason why it is there.
+
+    Args:
+        choice: the chosen spans.
+        scores: of the steps.
+        features: what was seen.
+        clock: the video's time stamps.
+        evidence: what in the video answers the user's query.
+    """
     ranks = np.empty(len(choice.shot_scores), dtype=np.int64)
     ranks[np.argsort(-choice.shot_scores, kind="stable")] = np.arange(1, len(ranks) + 1)
     represented = stands_for(features, [s.keyframe_step for s in choice.spans], clock)
@@ -42,8 +59,17 @@ def explain(
             keyframe=span.keyframe,
             keyframe_step=span.keyframe_step,
             keyframe_seconds=clock.seconds(span.keyframe),
-            reason=_reason(
-                span, int(ranks[span.number]), len(ranks), float(seconds), scores, features, clock
+            reason=_with_words(
+                _reason(
+                    span,
+                    int(ranks[span.number]),
+                    len(ranks),
+                    float(seconds),
+                    scores,
+                    features,
+                    clock,
+                ),
+                [e for e in evidence if _is_within(e, span, clock)],
             ),
         )
         for span, seconds in zip(choice.spans, represented, strict=True)
@@ -96,6 +122,21 @@ def _reason(
         neighbours=neighbours,
         objects=objects,
     )
+
+
+def _is_within(piece: Evidence, span: Span, clock: Clock) -> bool:
+    start, end = clock.seconds(span.start_frame), clock.seconds(span.end_frame)
+    return piece.start_seconds < end and start < piece.end_seconds
+
+
+def _with_words(reason: Reason, evidence: Sequence[Evidence]) -> Reason:
+    """The reason led by what answers the query in this shot, the best piece in words."""
+    if not evidence:
+        return reason
+    best = told_by(evidence[0])
+    rest = reason.text[0].lower() + reason.text[1:]
+    text = f"{best[0].upper()}{best[1:]}; {rest}"
+    return replace(reason, text=text, words=tuple(evidence[:N_EVIDENCE]))
 
 
 def _neighbours(

@@ -12,7 +12,8 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
-from videograph.cache import extract_cached
+from videograph.answers import Told, told
+from videograph.cache import Cache, extract_cached
 from videograph.config import SummarizeConfig, WordsConfig
 from videograph.encoders import (
     Encoder,
@@ -29,6 +30,8 @@ from videograph.language import (
     object_texts,
     speech_texts,
 )
+from videograph.language._clean import as_texts
+from videograph.language._subtitles import read_file
 from videograph.records import Hook, Shots, TimedText, VideoFeatures, no_hook
 from videograph.stored import Stored, is_stored, open_source
 
@@ -75,6 +78,16 @@ class Sight:
         return load_encoder(self._encoder_name)
 
     @property
+    def speed(self) -> str:
+        """How frames were taken, see `SummarizeConfig.speed`."""
+        return self._speed if self.stored is None else self.stored.speed
+
+    @property
+    def has_video(self) -> bool:
+        """Whether the video can be opened, for what needs its frames and sound."""
+        return self.stored is None or self.stored.has_video
+
+    @property
     def encoder_name(self) -> str:
         """Name and version of who saw the frames, or would."""
         return self.seen.features.encoder if self.stored is not None else self.encoder.name
@@ -91,7 +104,10 @@ class Sight:
     def seen(self) -> Extraction:
         """The video as read and encoded, without a detector's objects."""
         if self.stored is not None:
-            return self.stored.extraction
+            seen = self.stored.extraction
+            length = float(seen.report.clock.duration)
+            self._hook("read", length, length, seen.features)
+            return seen
         return extract_cached(
             self._path,
             self.encoder,
@@ -128,6 +144,22 @@ class Sight:
             hook=self._hook,
         )
 
+    def told(self, cache: Cache | None) -> Told:
+        """What the video says of itself, from all sources that were asked for."""
+        words = self._words
+        if self.stored is None:
+            return told(self._path, words, cache, self.looked_texts, info=self.seen.info)
+        texts = list(self.stored.texts)
+        if words.subtitles is not None:
+            texts = [t for t in texts if t.source != "subtitles"]
+            cues = read_file(Path(words.subtitles))
+            texts += as_texts(cues, "subtitles", self.seen.report.clock.duration)[0]
+        if words.title is not None:
+            texts = [t for t in texts if t.source != "title"]
+            texts += [TimedText(words.title, "title")] if words.title.strip() else []
+        texts += self.looked_texts() if words.looks else []
+        return Told(tuple(texts), self.seen.report.clock.duration)
+
     def looked_texts(self) -> list[TimedText]:
         """Words that come of looking and listening: objects, captions, speech, as far as asked for."""
         words, info, found = self._words, self.seen.info, list[TimedText]()
@@ -146,8 +178,25 @@ class Sight:
         clock = self.seen.report.clock
         return [(clock.seconds(int(a)), clock.seconds(int(b))) for a, b in self.shots.bounds]
 
+    def with_objects_at(self, features: VideoFeatures, steps: Sequence[int]) -> VideoFeatures:
+        """The features with objects at further steps, where a detector was asked for."""
+        if self.detector is None:
+            return features
+        from videograph.objects import with_objects_at
+
+        seen = self.seen
+        return with_objects_at(
+            features,
+            steps,
+            seen.info,
+            seen.report.clock,
+            self.detector,
+            self.encoder,
+            hook=self._hook,
+        )
+
     def _must_be_there(self, option: str) -> None:
-        if self.stored is not None and not self.stored.has_video:
+        if not self.has_video:
             raise VideographError(
                 f"{self._path} is gone, and {option} looks at its frames. Try without it, or put the "
                 "video beside its h5."

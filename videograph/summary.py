@@ -461,6 +461,7 @@ def choose(
     budget: Budget,
     rows: np.ndarray | None = None,
     contrast: np.ndarray | None = None,
+    first: np.ndarray | None = None,
 ) -> Choice:
     """The summary of a person's own video: the benchmark's rule, with lengths in time, not frames.
 
@@ -476,25 +477,28 @@ def choose(
         budget: how long the summary may be.
         rows: frame features, (n_steps, dim).
         contrast: of each step's frame, (n_steps,); a key frame shall not be caught in a fade.
+        first: shots that come before all others, as they answer a query, (n_shots,) bool; None: none.
     """
     frame_scores = spread_scores(scores, picks, shots.n_frames)
     shot_scores = score_shots(frame_scores, shots)
     worth = shot_scores
     if rows is not None:
         worth = shot_scores * novelty(shot_scores, picks, shots, rows)
+    first = np.zeros(shots.n_shots, dtype=bool) if first is None else first
+    worth = np.where(first, shot_scores, worth)  # who asks for it wants it all
     ticks = np.append(clock.pts, clock.end)
     lengths = ticks[shots.bounds[:, 1]] - ticks[shots.bounds[:, 0]]
     if budget.n_shots is not None:
-        best_first = np.lexsort((np.arange(shots.n_shots), lengths, -worth))
+        best_first = np.lexsort((np.arange(shots.n_shots), lengths, -worth, ~first))
         chosen = np.isin(np.arange(shots.n_shots), best_first[: budget.n_shots])
         capacity = int(lengths[chosen].sum())
     else:
         allowed = _allowed_seconds(budget, clock, worth, lengths)
         capacity = int(allowed / clock.time_base)
-        chosen = knapsack(worth, lengths, capacity)
+        chosen = _first_come(worth, lengths, capacity, first)
     bounds = shots.bounds[chosen]
     if not chosen.any():
-        best = int(np.lexsort((lengths, -worth))[0])
+        best = int(np.lexsort((lengths, -worth, ~first))[0])
         chosen[best] = True
         start, end = shots.bounds[best]
         bounds = _best_piece(frame_scores, ticks, start, end, capacity)[None]
@@ -509,6 +513,24 @@ def choose(
         for number, (start, end) in zip(np.flatnonzero(chosen), bounds, strict=True)
     ]
     return Choice(tuple(spans), shot_scores, capacity * clock.time_base)
+
+
+def _first_come(
+    worth: np.ndarray, lengths: np.ndarray, capacity: int, first: np.ndarray
+) -> np.ndarray:
+    """Shots within the capacity, (n_shots,) bool: the best of the first ones that fit, then what fills it.
+
+    Nothing but a first shot is chosen if there is one and none fits.
+    """
+    chosen = np.zeros(len(worth), dtype=bool)
+    for shot in np.lexsort((lengths, -worth)):
+        if first[shot] and lengths[chosen].sum() + lengths[shot] <= capacity:
+            chosen[shot] = True
+    if chosen.any() or not first.any():
+        rest = ~first
+        left = capacity - int(lengths[chosen].sum())
+        chosen[rest] = knapsack(worth[rest], lengths[rest], left)
+    return chosen
 
 
 def _allowed_seconds(
