@@ -83,11 +83,12 @@ _SUFFIXES = (
     "est", "ion", "ous", "ive", "ity", "al", "er", "or", "ed", "ly", "en", "y", "e",
 )  # fmt: skip
 """Longest first; what is left must have `_MIN_STEM` letters and a vowel."""
-_DOUBLING = frozenset({"ing", "ed", "er", "ers", "est", "en"})
-"""Endings before which a letter is doubled: "running"."""
+_MENDED = frozenset({"ing", "ed", "er", "ers", "est", "ness", "ly"})
+"""Endings that change the letters before them."""
 _MIN_STEM = 3
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
+_SHORT = re.compile(r"[^aeiouy]+[aeiouy][^aeiouywx]")
 _VOWEL = re.compile(r"[aeiouy]")
 
 
@@ -111,7 +112,7 @@ def stem(word: str) -> str:
     if not word.isascii() or not word.isalpha() or len(word) <= _MIN_STEM:
         return word
     word = _without_s(word)
-    for _ in range(2):  # "dangerously": -ly, then -ous
+    for _ in range(3):  # "dangerously": -ly, -ous, -er
         word = _without_suffix(word)
     return _IRREGULAR.get(word, word)
 
@@ -129,9 +130,16 @@ def _without_s(word: str) -> str:
 def _without_suffix(word: str) -> str:
     for suffix in _SUFFIXES:
         rest = word[: -len(suffix)]
-        if word.endswith(suffix) and len(rest) >= _MIN_STEM and _VOWEL.search(rest):
-            if rest.endswith("i"):  # "happi-ness"
-                return rest[:-1] + "y"
-            doubled = len(rest) > _MIN_STEM and rest[-1] == rest[-2] and rest[-1] not in "lsz"
-            return rest[:-1] if doubled and suffix in _DOUBLING else rest
+        enough = len(rest) >= _MIN_STEM + (suffix == "e") and _VOWEL.search(rest)
+        if word.endswith(suffix) and enough:
+            return _mended(rest) if suffix in _MENDED else rest
     return word
+
+
+def _mended(rest: str) -> str:
+    """What an ending changed at the end of a word: "runn-ing", "rid-ing", "happi-er"."""
+    if rest.endswith("i"):
+        return rest[:-1] + "y"
+    if len(rest) > _MIN_STEM and rest[-1] == rest[-2] and rest[-1] not in "lsz":
+        return rest[:-1]
+    return rest + "e" if _SHORT.fullmatch(rest) else rest

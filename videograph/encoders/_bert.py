@@ -55,9 +55,7 @@ class SentenceBert:
         self.dim: int = self._config["hidden_size"]
         self._weights = _weights(folder / "model.safetensors")
         self._tokenizer = needs("tokenizers").Tokenizer.from_file(str(folder / "tokenizer.json"))
-        longest = self._config["max_position_embeddings"]
-        asked = _json(folder / "sentence_bert_config.json").get("max_seq_length") or longest
-        self._tokenizer.enable_truncation(min(asked, longest))
+        self._tokenizer.enable_truncation(_longest(folder, self._config["max_position_embeddings"]))
         self._tokenizer.no_padding()
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
@@ -113,6 +111,13 @@ class SentenceBert:
         x = x - x.mean(-1, keepdims=True)
         scale = np.sqrt((x * x).mean(-1, keepdims=True) + self._config.get("layer_norm_eps", 1e-12))
         return x / scale * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+
+
+def _longest(folder: Path, n_positions: int) -> int:
+    """Words of a sentence that are read, where the library looks for it: its settings, the tokenizer's."""
+    asked = _json(folder / "sentence_bert_config.json").get("max_seq_length")
+    asked = asked or _json(folder / "tokenizer_config.json").get("model_max_length")
+    return int(min(asked or n_positions, n_positions))
 
 
 def _weights(file: Path) -> dict[str, np.ndarray]:

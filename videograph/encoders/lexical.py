@@ -22,9 +22,11 @@ DIM = 2048
 """Places to hash to: two unrelated sentences have a cosine of 0 +- 0.02."""
 MIN_LETTERS, MAX_LETTERS = 3, 5
 """Runs of letters looked at, a mark at either end of the word included."""
-LETTERS_SHARE = 0.6
+LETTERS_SHARE = 0.8
 """Weight of all runs of letters of a word beside its stem."""
-FUNCTION_WEIGHT, REQUEST_WEIGHT, COMMON_WEIGHT = 0.05, 0.2, 0.5
+FIRST_UNSPACED = "\u0e00"
+"""From Thai on, scripts put no spaces between words: there runs of letters are all that meets."""
+FUNCTION_WEIGHT, REQUEST_WEIGHT, COMMON_WEIGHT = 0.05, 0.2, 0.35
 """Weight of words that say little beside one that says something: just enough to find "Who are you?"."""
 MAX_WORD_LETTERS = 40
 """Letters of a word that are read; more is no word."""
@@ -60,7 +62,8 @@ def _hashed(word: str) -> tuple[np.ndarray, np.ndarray]:
     root = stem(word)
     runs = [] if word in FUNCTION_WORDS else list(_runs(f"<{word}>"))
     names = [f"stem {root}", *(f"letters {run}" for run in runs)]
-    each = LETTERS_SHARE / np.sqrt(max(1, len(runs)))
+    share = LETTERS_SHARE if word[0] < FIRST_UNSPACED else 3.0
+    each = share / np.sqrt(max(1, len(runs)))
     values = np.array([1.0, *[each] * len(runs)], dtype=np.float32) * np.float32(weight)
     codes = [zlib.crc32(name.encode("utf-8")) for name in names]
     signs = np.array([1 if code >> 31 else -1 for code in codes], dtype=np.float32)

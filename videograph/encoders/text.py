@@ -90,7 +90,7 @@ class _SentenceTransformer:
                 f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}). "
                 "Try minilm, or a folder that SentenceTransformer.save wrote."
             ) from error
-        self.dim = int(self._model.get_sentence_embedding_dimension() or 0)
+        self.dim = len(self.encode_text(["width"])[0])
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         rows = self._model.encode(
