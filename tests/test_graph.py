@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from videograph import graph
+from videograph import attention, graph
 from videograph.graph import Edges, masked_softmax, sparse_edges, unit
 
 N, D = 150, 12
@@ -57,6 +57,12 @@ def keep(edges: Edges, x: Tensor) -> Tensor:
     return x if edges.mask is None else x * edges.mask[..., None]
 
 
+def in_blocks(monkeypatch: pytest.MonkeyPatch, n_entries: int) -> None:
+    """Many blocks of rows, none of them kept for the backward pass."""
+    monkeypatch.setattr(attention, "BLOCK_ENTRIES", n_entries)
+    monkeypatch.setattr(attention, "KEPT_ENTRIES", 0)
+
+
 @pytest.mark.parametrize("width", [5, D, 20])
 def test_fused_attention_is_the_dense_graph(edges: Edges, width: int) -> None:
     values = torch.randn(2, N, width, dtype=torch.float64)
@@ -64,10 +70,26 @@ def test_fused_attention_is_the_dense_graph(edges: Edges, width: int) -> None:
 
 
 def test_entropy_is_the_dense_graphs(edges: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "BLOCK_ENTRIES", 20 * N)  # many blocks of rows
+    in_blocks(monkeypatch, 20 * N)
     a = written_down(edges)
     dense = -(a * a.clamp(min=1e-300).log()).sum(-1)
     assert_same(edges, edges.entropy(), dense)
+
+
+@pytest.mark.parametrize("n_entries", [None, 20 * N], ids=["kept", "blocks"])
+def test_hearing_and_its_entropy_share_one_pass(
+    edges: Edges, monkeypatch: pytest.MonkeyPatch, n_entries: int | None
+) -> None:
+    """Both asked for, as in training: values and gradients are those of the matrix written down."""
+    if n_entries is not None:
+        in_blocks(monkeypatch, n_entries)
+    values = torch.randn(2, N, D, dtype=torch.float64)
+    heard, a = keep(edges, edges.aggregate(values)), written_down(edges)
+    dense = -(a * a.clamp(min=1e-300).log()).sum(-1)
+    assert_same(
+        edges, torch.cat([heard, edges.entropy()[..., None]], -1),
+        torch.cat([a @ values, dense[..., None]], -1),
+    )  # fmt: skip
 
 
 def test_entropy_of_small_graphs() -> None:
@@ -78,7 +100,7 @@ def test_entropy_of_small_graphs() -> None:
 
 def test_gradient_of_blocks_by_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph, "SMALL", 2)
-    monkeypatch.setattr(graph, "BLOCK_ENTRIES", 20)
+    in_blocks(monkeypatch, 20)
     edges = random_edges(1, 9)
     torch.autograd.gradcheck(
         lambda q, r: Edges(q, r, edges.scale.detach()).entropy(), (edges.q, edges.r)
@@ -103,7 +125,7 @@ def test_neighbours_without_oneself_are_the_dense_graphs(edges: Edges) -> None:
 
 
 def test_top_edges_are_the_dense_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graph, "BLOCK_ENTRIES", 7 * N)
+    in_blocks(monkeypatch, 7 * N)
     edges = random_edges(2, N, n_padded=40)
     top = edges.top(5)
     a = written_down(edges).detach()

@@ -28,6 +28,7 @@ from videograph.model import (
 )
 from videograph.records import VideoFeatures, Words
 from videograph.scoring import score_video
+from videograph.spatial import ObjectEdges
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits
 
@@ -73,7 +74,7 @@ def video(seed: int = 0, n_steps: int = T, *, timed: bool = False) -> Inputs:
 
 
 def adjacency(edges: Any) -> Tensor:
-    assert isinstance(edges, Edges)
+    assert isinstance(edges, Edges | ObjectEdges)
     return edges.dense()
 
 

@@ -9,7 +9,8 @@ of its tensors; equation numbers are those of docs/method.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -17,14 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from videograph.attention import NEVER, attend_and_tell, row_blocks, unit
+
 SMALL = 64
 """Nodes up to which a graph is simply written down: the spatial graphs."""
-BLOCK_ENTRIES = 1 << 18
-"""Edges held at a time where edges must be seen one by one: 1 MB in float32."""
 SPARSE_ROWS = 256
 """Rows of a sparse graph worked on at a time."""
-NEVER = -1e9
-"""Logit of an edge that does not exist; finite, so that a row without edges has finite gradients."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Edges:
     """Lambda, one positive number; learned, so it carries a gradient."""
     mask: Tensor | None = None
     """True for real nodes, (..., n) bool; None when all are."""
+    _told: list[Tensor] = field(default_factory=list, repr=False, compare=False)
+    """Entropies, once aggregating with a gradient has seen them."""
 
     @property
     def n_valid(self) -> Tensor:
@@ -70,27 +71,37 @@ class Edges:
         """A @ values: what each node hears from all, (..., n, width)."""
         if self.q.shape[-2] <= SMALL:
             return self.dense() @ values
-        return self._keep(attend(self._asks(), self.r, values, self.mask), 2)
+        if not torch.is_grad_enabled():
+            return self._keep(attend(self._asks(), self.r, values, self.mask), 2)
+        heard, entropy = self._hear(values)
+        self._told[:] = [entropy]
+        return heard
 
     def log_partition(self) -> Tensor:
         """Logsumexp of each row's logits, (..., n)."""
-        return self._rows(_RowLogSumExp, lambda logits: logits.logsumexp(-1))
+        q, r, mask = self._flat()
+        if q.shape[1] <= SMALL:
+            return _logits(q, r, mask).logsumexp(-1).view(self.q.shape[:-1])
+        result: Tensor = _RowLogSumExp.apply(q, r, mask)  # pyright: ignore[reportAssignmentType]
+        return result.view(self.q.shape[:-1])
 
     def entropy(self) -> Tensor:
         """Entropy of each row in nats, (..., n), 0 for padded nodes: H_i of Eq. 12."""
-        return self._keep(self._rows(_RowEntropy, _entropy))
+        return self._told[0] if self._told else self._hear(self.q[..., :0])[1]
 
-    def _rows(
-        self, in_blocks: type[torch.autograd.Function], small: Callable[[Tensor], Tensor]
-    ) -> Tensor:
-        """A number for each row of the logits, (..., n)."""
-        lead, (n, d) = self.q.shape[:-1], self.q.shape[-2:]
-        q, r = self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d)
+    def _hear(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """A @ values, (..., n, width), and the entropy of each row, (..., n)."""
+        q, r, mask = self._flat()
+        columns = None if mask is None else mask[:, None]
+        flat = values.reshape(len(q), *values.shape[-2:])
+        heard, entropy = attend_and_tell(q, r, flat, columns)
+        return self._keep(heard.view(values.shape), 2), self._keep(entropy.view(self.q.shape[:-1]))
+
+    def _flat(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """q with the scale folded in, r, (b, n, d), and the mask, (b, n)."""
+        n, d = self.q.shape[-2:]
         mask = None if self.mask is None else self.mask.reshape(-1, n)
-        if n <= SMALL:
-            return small(_logits(q, r, mask)).view(lead)
-        result: Tensor = in_blocks.apply(q, r, mask)  # pyright: ignore[reportAssignmentType]
-        return result.view(lead)
+        return self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d), mask
 
     def squared_affinity(self) -> Tensor:
         """Mean of (q_i . r_j)^2 over all pairs of real nodes, (...): Eq. 13 by <q^T q, r^T r>."""
@@ -117,12 +128,11 @@ class Edges:
     @torch.no_grad()
     def top(self, k: int) -> TopEdges:
         """The k strongest edges of each node to others, found in blocks of rows."""
-        lead, n, d = self.q.shape[:-2], self.q.shape[-2], self.q.shape[-1]
-        q, r = self._asks().reshape(-1, n, d), self.r.reshape(-1, n, d)
-        mask = None if self.mask is None else self.mask.reshape(-1, n)
+        lead, (q, r, mask) = self.q.shape[:-2], self._flat()
+        n = q.shape[1]
         weights = q.new_empty(len(q), n, min(k, n))  # filled in place: see _RowLogSumExp
         columns = torch.empty_like(weights, dtype=torch.long)
-        for rows in _blocks(n, len(q) * n):
+        for rows in row_blocks(n, len(q) * n):
             block = _logits(q[:, rows], r, mask).softmax(-1)
             own = torch.arange(rows.start, rows.stop, device=q.device)
             block[:, torch.arange(len(own)), own] = -1.0
@@ -250,63 +260,94 @@ class _Band:
 
     def hear(self, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
         """A @ (values of nodes, far values of landmarks) and the logsumexp of each row."""
-        again = torch.is_grad_enabled()  # backward works chunk by chunk too, at twice the time
-        parts = [
-            checkpoint(self._hear_rows, rows, values, far, use_reentrant=False)
-            if again
-            else self._hear_rows(rows, values, far)
-            for rows in self._chunks()
-        ]
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])  # pyright: ignore
-
-    def top(self, k: int) -> TopEdges:
-        parts = []
-        middles = torch.arange(len(self.landmarks), device=self.q.device) * self.run + self.run // 2
-        middles = middles.clamp(max=len(self.r) - 1)
-        sizes = (len(self.r) - torch.arange(len(middles), device=self.q.device) * self.run).clamp(
-            max=self.run
+        if torch.is_grad_enabled():  # backward works chunk by chunk too, at twice the time
+            parts = [
+                checkpoint(self._hear_rows, rows, values, far, use_reentrant=False)
+                for rows in self._chunks()
+            ]
+            return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])  # pyright: ignore
+        heard, partition = (
+            values.new_empty(len(self.q), values.shape[-1]),
+            self.q.new_empty(len(self.q)),
         )
         for rows in self._chunks():
-            near, logits, outside = self._logits(rows)
-            weights = logits.softmax(-1)
-            wide = near.stop - near.start
-            far = (weights[:, wide:] / outside.clamp(min=1)).masked_fill(outside < sizes, -1.0)
-            weights = torch.cat([weights[:, :wide], far], -1)
-            at = torch.arange(rows.start, rows.stop, device=self.q.device)
-            weights[torch.arange(len(at)), at - near.start] = -1.0
-            best = weights.topk(min(k, weights.shape[-1]), dim=-1)
+            heard[rows], partition[rows] = self._hear_rows(rows, values, far)
+        return heard, partition
+
+    def top(self, k: int) -> TopEdges:
+        """As `SparseEdges.top`, columns counted among the real nodes."""
+        columns = torch.full((len(self.q), k), -1, dtype=torch.int64, device=self.q.device)
+        weights = self.q.new_zeros(len(self.q), k)
+        middles = (self._firsts + self.run // 2).clamp(max=len(self.r) - 1)
+        for rows in self._chunks():
+            near, logits = self._logits(rows)
+            partition, wide = logits.logsumexp(-1, keepdim=True), near.stop - near.start
+            logits[:, wide:] -= self._log_sizes  # one of the run's nodes, not all of them
+            met, outside = self._outside(rows, near)
+            partly = outside < self._sizes[met]
+            logits[:, wide:][:, met].masked_fill_(partly, NEVER)
+            own = torch.arange(rows.stop - rows.start, device=self.q.device)
+            logits[own, own + rows.start - near.start] = NEVER
+            best = logits.topk(min(k, logits.shape[-1]), dim=-1)
             nodes = torch.arange(near.start, near.stop, device=self.q.device)
-            columns = torch.cat([nodes, middles])[best.indices]
-            parts.append(_top_edges(columns, best.values, k))
-        columns, weights = (
-            torch.cat([p.columns for p in parts]),
-            torch.cat([p.weights for p in parts]),
-        )
+            found = _top_edges(
+                torch.cat([nodes, middles])[best.indices], (best.values - partition).exp(), k
+            )
+            columns[rows], weights[rows] = found.columns, found.weights
         return TopEdges(columns, weights, weights.sum(-1))
+
+    @cached_property
+    def _firsts(self) -> Tensor:
+        """First node of each run, (n_landmarks,)."""
+        return torch.arange(len(self.landmarks), device=self.q.device) * self.run
+
+    @cached_property
+    def _log_sizes(self) -> Tensor:
+        """Logarithm of how many nodes each run has, (n_landmarks,)."""
+        return self._sizes.to(self.q.dtype).log()
+
+    @cached_property
+    def _sizes(self) -> Tensor:
+        return (len(self.r) - self._firsts).clamp(max=self.run)
 
     def _chunks(self) -> Iterator[slice]:
         for start in range(0, len(self.q), SPARSE_ROWS):
             yield slice(start, min(start + SPARSE_ROWS, len(self.q)))
 
     def _hear_rows(self, rows: slice, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-        near, logits, _ = self._logits(rows)
-        weights, wide = logits.softmax(-1), near.stop - near.start
-        heard = weights[:, :wide] @ values[near] + weights[:, wide:] @ far
-        return heard, logits.logsumexp(-1)
+        near, logits = self._logits(rows)
+        highest = logits.detach().amax(-1, keepdim=True)
+        shares = (logits - highest).exp_()
+        total = shares.sum(-1, keepdim=True)
+        heard = (shares @ torch.cat([values[near], far])) / total
+        return heard, (total.log() + highest).squeeze(-1)
 
-    def _logits(self, rows: slice) -> tuple[slice, Tensor, Tensor]:
-        """Columns seen one by one; logits of those and of the landmarks; nodes left to each landmark."""
-        n, w = len(self.r), self.window
-        near = slice(max(0, rows.start - w), min(n, rows.stop + w))
+    def _logits(self, rows: slice) -> tuple[slice, Tensor]:
+        """Columns seen one by one; logits of those and of the landmarks.
+
+        A landmark counts as often as it has nodes outside the window. Only near the window does that
+        differ from row to row; the rest of the bias is one row for the whole video.
+        """
+        near = slice(max(0, rows.start - self.window), min(len(self.r), rows.stop + self.window))
+        wide = near.stop - near.start
+        bias = self.q.new_zeros(rows.stop - rows.start, wide + len(self.landmarks))
         i = torch.arange(rows.start, rows.stop, device=self.q.device)[:, None]
-        j = torch.arange(near.start, near.stop, device=self.q.device)
-        logits = (self.q[rows] @ self.r[near].T).masked_fill((i - j).abs() > w, NEVER)
-        first = torch.arange(len(self.landmarks), device=self.q.device) * self.run
-        end = (first + self.run).clamp(max=n)
-        seen = (torch.minimum(end, i + w + 1) - torch.maximum(first, i - w)).clamp(min=0)
-        outside = (end - first) - seen
-        far = self.q[rows] @ self.landmarks.T + outside.clamp(min=1).to(self.q.dtype).log()
-        return near, torch.cat([logits, far.masked_fill(outside == 0, NEVER)], -1), outside
+        apart = (i - torch.arange(near.start, near.stop, device=self.q.device)).abs()
+        bias[:, :wide].masked_fill_(apart > self.window, NEVER)
+        bias[:, wide:] = self._log_sizes
+        met, outside = self._outside(rows, near)
+        bias[:, wide:][:, met] = outside.to(bias.dtype).log().clamp(min=NEVER)
+        keys = torch.cat([self.r[near], self.landmarks])
+        return near, torch.addmm(bias, self.q[rows], keys.T)
+
+    def _outside(self, rows: slice, near: slice) -> tuple[slice, Tensor]:
+        """Runs that the window of some row meets; how many of their nodes each row does not see."""
+        i = torch.arange(rows.start, rows.stop, device=self.q.device)[:, None]
+        met = slice(near.start // self.run, min(-(-near.stop // self.run), len(self.landmarks)))
+        first = self._firsts[met]
+        end = (first + self.run).clamp(max=len(self.r))
+        seen = torch.minimum(end, i + self.window + 1) - torch.maximum(first, i - self.window)
+        return met, end - first - seen.clamp(min=0)
 
 
 def sparse_edges(
@@ -326,11 +367,6 @@ def sparse_edges(
     means = [_run_means(r[b][mask[b]], run) for b, run in enumerate(runs)]
     landmarks = tuple(unit(m if n_landmarks else m[:0]) for m in means)
     return SparseEdges(q, unit(r), scale, mask, landmarks, runs, window)
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows of length 1; a row of zeros stays one."""
-    return F.normalize(x, dim=-1, eps=1e-6)
 
 
 def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
@@ -369,7 +405,7 @@ class _RowLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
         result = q.new_empty(q.shape[:2])  # filled in place: kept pieces would scatter the heap
-        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+        for rows in row_blocks(q.shape[1], len(q) * q.shape[1]):
             result[:, rows] = _logits(q[:, rows], r, mask).logsumexp(-1)
         ctx.save_for_backward(q, r, result)
         ctx.mask = mask
@@ -380,7 +416,7 @@ class _RowLogSumExp(torch.autograd.Function):
         q, r, result = ctx.saved_tensors
         (gradient,) = gradients
         for_q, for_r = torch.empty_like(q), torch.zeros_like(r)
-        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
+        for rows in row_blocks(q.shape[1], len(q) * q.shape[1]):
             weights = (_logits(q[:, rows], r, ctx.mask) - result[:, rows, None]).exp()
             weights = weights * gradient[:, rows, None]
             for_q[:, rows] = weights @ r
@@ -388,48 +424,9 @@ class _RowLogSumExp(torch.autograd.Function):
         return for_q, for_r, None
 
 
-class _RowEntropy(torch.autograd.Function):
-    """Entropy of the rows of softmax(q r^T), in blocks as above.
-
-    With P the softmax and l the logits: H = lse - sum_j P_j l_j, dH/dl_j = -P_j (log P_j + H).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
-        result = q.new_empty(q.shape[:2])
-        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
-            result[:, rows] = _entropy(_logits(q[:, rows], r, mask))
-        ctx.save_for_backward(q, r, result)
-        ctx.mask = mask
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        q, r, result = ctx.saved_tensors
-        (gradient,) = gradients
-        for_q, for_r = torch.empty_like(q), torch.zeros_like(r)
-        for rows in _blocks(q.shape[1], len(q) * q.shape[1]):
-            logs = _logits(q[:, rows], r, ctx.mask).log_softmax(-1)
-            weights = logs.exp() * (logs + result[:, rows, None]) * -gradient[:, rows, None]
-            for_q[:, rows] = weights @ r
-            for_r += weights.transpose(-1, -2) @ q[:, rows]
-        return for_q, for_r, None
-
-
-def _entropy(logits: Tensor) -> Tensor:
-    logs = logits.log_softmax(-1)
-    return -(logs.exp() * logs).sum(-1)
-
-
 def _logits(q: Tensor, r: Tensor, mask: Tensor | None) -> Tensor:
     logits = q @ r.transpose(-1, -2)
     return logits if mask is None else logits.masked_fill(~mask[..., None, :], NEVER)
-
-
-def _blocks(n_rows: int, entries_per_row: int) -> Iterator[slice]:
-    step = max(1, BLOCK_ENTRIES // max(1, entries_per_row))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
 
 
 def _pick(mask: Tensor, columns: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges
+from videograph.spatial import ObjectEdges
 
 REGULARISERS = ("entropy", "affinity", "none")
 """Allowed values of `LossWeights.regulariser`."""
@@ -52,7 +53,7 @@ class Outcome(Protocol):
         ...
 
     @property
-    def spatial(self) -> Sequence[Edges]:
+    def spatial(self) -> Sequence[Edges | ObjectEdges]:
         """Spatial graphs of each recursion."""
         ...
 
@@ -146,7 +147,7 @@ def ranking_loss(logits: Tensor, target: Tensor, mask: Tensor, n_lags: int = 16)
     return (total / weight.clamp(min=1e-6)).mean()
 
 
-def entropy_regulariser(edges: Edges | SparseEdges) -> Tensor:
+def entropy_regulariser(edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
     """Eq. 12: mean row entropy as a share of its maximum, in [0, 1]; (...), one for each graph.
 
     Not the sum of |A_ij|: a row of a softmax adds up to 1 whatever the weights, so that has no gradient.
@@ -156,7 +157,7 @@ def entropy_regulariser(edges: Edges | SparseEdges) -> Tensor:
     return edges.entropy().sum(-1) / most * (n > 1)
 
 
-def affinity_regulariser(edges: Edges | SparseEdges) -> Tensor:
+def affinity_regulariser(edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
     """Eq. 13: mean squared affinity before the softmax; (...), one for each graph."""
     return edges.squared_affinity()
 
@@ -267,7 +268,7 @@ def spread(output: Outcome) -> Tensor:
 
 
 @torch.no_grad()
-def effective_degree(edges: Edges | SparseEdges) -> Tensor:
+def effective_degree(edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
     """Mean exp(H) over the real nodes of each graph: 1 = each listens to one, n = to all alike."""
     real = edges.entropy().new_ones(edges.q.shape[:-1]) if edges.mask is None else edges.mask
     return (edges.entropy().exp() * real).sum(-1) / edges.n_valid.clamp(min=1)

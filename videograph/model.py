@@ -2,7 +2,7 @@
 
 After Park, Lee, Sohn, "Language-guided Recursive Spatiotemporal Graph Modeling for Video Summarization"
 (IJCV 2025); equation numbers are those of docs/method.md. Letters at line ends: B videos, T steps,
-N objects, M words, d width.
+N slots for objects, R real objects in all, M words, d width.
 """
 
 from __future__ import annotations
@@ -17,17 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from videograph.attention import attend_and_tell
 from videograph.checkpoint import Checkpointed
 from videograph.config import ModelConfig
 from videograph.errors import UsageError
-from videograph.graph import (
-    Edges,
-    SparseEdges,
-    masked_softmax,
-    sparse_edges,
-    unit,
-)
+from videograph.graph import Edges, SparseEdges, sparse_edges, unit
 from videograph.records import VideoFeatures, Words
+from videograph.spatial import ObjectEdges, Slots, object_edges, pool, pool_evenly
 
 Step = TypeVar("Step", bound=nn.Module)
 
@@ -81,14 +77,14 @@ class Output:
     """Before the sigmoid, (B, T)."""
     scores: Tensor
     """Key-frame score p, (B, T) in [0, 1]; 0 under a false mask."""
-    features: Tensor
-    """Input frame features with rows of length 1, (B, T, dim): phi~ of Eq. 14-15."""
+    seen: Tensor
+    """Frame features as read, (B, T, dim)."""
     frame_mask: Tensor
     """As given, (B, T) bool."""
     temporal: tuple[Edges | SparseEdges, ...]
     """The temporal graph of each recursion; uniform edges where there is no recursion."""
-    spatial: tuple[Edges, ...]
-    """The spatial graphs of each recursion, (B, T, N, N); empty without objects or gradients."""
+    spatial: tuple[ObjectEdges, ...]
+    """The spatial graphs of each recursion; empty without objects or gradients."""
     nodes: Tensor
     """z^K, the nodes that are classified, (B, T, d)."""
     read: Tensor
@@ -97,6 +93,11 @@ class Output:
     """Share of each object in its frame's last node, (B, T, N)."""
     decoder: nn.Module | None = None
     """dec of Eq. 14."""
+
+    @property
+    def features(self) -> Tensor:
+        """Frame features with rows of length 1, (B, T, dim): phi~ of Eq. 14-15."""
+        return unit(self.seen)
 
     def reconstruct(self) -> Tensor:
         """Each frame's features as its neighbours in the last temporal graph tell them (Eq. 14).
@@ -143,19 +144,43 @@ class Listening(nn.Module):
         self.scale = Temperature() if has_language else None
         self.map = nn.Linear(width, width)
 
-    def forward(self, nodes: Tensor, words: Tensor | None, mask: Tensor | None) -> Tensor:
-        """Nodes that have heard the usable words, (B, T, N, d); without words the same map."""
-        heard = nodes if words is None else nodes + self.context(nodes, words, mask)
-        return F.relu(self.map(heard))  # (B, T, N, d)
+    def forward(
+        self, nodes: Tensor, words: Tensor | None, mask: Tensor | None, slots: Slots | None = None
+    ) -> Tensor:
+        """Nodes that have heard the usable words; without words the same map.
 
-    def context(self, nodes: Tensor, words: Tensor, mask: Tensor | None) -> Tensor:
-        """sum_m s_m u_m over the usable words; 0 where there are none."""
-        assert self.scale is not None and mask is not None
-        lead, (n_steps, n_nodes, width) = nodes.shape[:-3], nodes.shape[-3:]
-        flat = (self.scale() * unit(nodes)).reshape(*lead, n_steps * n_nodes, width)
-        near = (flat @ unit(words).transpose(-1, -2)).unflatten(-2, (n_steps, n_nodes))
-        heard = masked_softmax(near, mask[:, :, None]).flatten(-3, -2) @ words  # (B, T N, d)
-        return heard.unflatten(-2, (n_steps, n_nodes))  # (B, T, N, d)
+        Args:
+            nodes: frames, (B, T, d), or with `slots` the real objects, (R, d).
+            words: (B, M, d), or None.
+            mask: true for usable words, (B, T or 1, M).
+            slots: where the objects are.
+        """
+        if words is None or mask is None:
+            heard = nodes
+        elif slots is None:
+            heard = nodes + self.context(nodes, words, mask)
+        else:
+            heard = nodes + self._among(nodes, words, mask, slots)
+        return F.relu(self.map(heard))
+
+    def context(self, nodes: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """sum_m s_m u_m over the usable words, (B, T, d); 0 where there are none."""
+        assert self.scale is not None
+        heard, _ = attend_and_tell(self.scale() * unit(nodes), unit(words), words, mask)
+        return heard * mask.any(-1, keepdim=True)
+
+    def _among(self, objects: Tensor, words: Tensor, mask: Tensor, slots: Slots) -> Tensor:
+        """The same for objects, video after video, (R, d)."""
+        counts = slots.mask.sum((1, 2)).tolist() if len(words) > 1 else [len(objects)]
+        if mask.shape[1] > 1:  # words with times: an object may hear those of its step
+            usable = mask.flatten(0, 1).index_select(0, slots.steps).split(counts)
+        else:
+            usable = mask.unbind(0)
+        rows = objects.split(counts)
+        return torch.cat([
+            self.context(rows[b][None], words[b : b + 1], usable[b][None])[0]
+            for b in range(len(words))
+        ])  # fmt: skip
 
 
 class Pooling(nn.Module):
@@ -166,16 +191,17 @@ class Pooling(nn.Module):
         self.scale = Temperature() if kind == "attention" else None
         self.query = nn.Linear(width, width) if kind == "attention" else None
 
-    def forward(self, frames: Tensor, objects: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Pooled objects, (B, T, d), 0 where there is none, and each one's share, (B, T, N)."""
-        weights = masked_softmax(self._logits(frames, objects), mask)  # (B, T, N)
-        return (weights[..., None, :] @ objects).squeeze(-2), weights  # (B, T, d)
-
-    def _logits(self, frames: Tensor, objects: Tensor) -> Tensor:
+    def forward(
+        self, frames: Tensor, objects: Sequence[Tensor], slots: Slots
+    ) -> tuple[list[Tensor], Tensor]:
+        """Pooled objects (R, d) of each recursion, (B, T, d), 0 where there is none; each slot's share
+        in the last, (B, T, N)."""
         if self.query is None or self.scale is None:
-            return objects.new_zeros(objects.shape[:-1])
-        asked = unit(self.query(frames))[..., None]  # (B, T, d, 1)
-        return self.scale() * (unit(objects) @ asked).squeeze(-1)
+            found = [pool_evenly(x, slots) for x in objects]
+        else:
+            asked, scale = self.query(frames), self.scale()
+            found = [pool(asked, x, scale, slots) for x in objects]
+        return [g for g, _ in found], found[-1][1]
 
 
 class Relation(nn.Module):
@@ -191,6 +217,10 @@ class Relation(nn.Module):
         """Edges between all nodes, (..., n, d)."""
         q, r = self.sides(nodes)
         return Edges(unit(q), unit(r), self.scale(), mask)
+
+    def among(self, objects: Tensor, slots: Slots) -> ObjectEdges:
+        """Edges between the objects of each frame, (R, d)."""
+        return object_edges(*self.sides(objects), self.scale(), slots)
 
     def sparse(self, nodes: Tensor, mask: Tensor | None, config: ModelConfig) -> SparseEdges:
         """Edges to a window and to landmarks, (B, T, d)."""
@@ -213,8 +243,8 @@ class Convolution(nn.Module):
         self.map = nn.Linear(width, width, bias=False)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, nodes: Tensor, edges: Edges | SparseEdges) -> Tensor:
-        """Updated nodes, (..., n, d)."""
+    def forward(self, nodes: Tensor, edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
+        """Updated nodes, (..., n, d) or (R, d)."""
         return self.norm(nodes + F.relu(edges.aggregate(self.map(nodes))))
 
 
@@ -271,24 +301,24 @@ class VideoGraph(nn.Module, Checkpointed):
         words, word_mask = self._words(inputs)  # u, (B, M, d)
         frames = self._frames(inputs, words, word_mask)  # f^, (B, T, d)
         pooled, spatial, object_weights = self._objects(inputs, frames, words, word_mask)  # g^0..K
-        nodes = _keep(self.norm(self.join(_beside(frames, pooled, 0))), mask)  # z^0, Eq. 3
+        nodes = _keep(self.norm(_joined([self.join], frames, pooled[:1])[0]), mask)  # z^0, Eq. 3
+        steps = [_step(self.temporal, k) for k in range(self.config.n_recursions)]
+        said = _joined([step.join for step in steps], frames, pooled[1:])  # W_2 [f^ ; g^k]
         read, edges, temporal = nodes, None, []
-        for k in range(self.config.n_recursions):
-            step = _step(self.temporal, k)
-            read = _keep(
-                step.norm(nodes + step.join(_beside(frames, pooled, k + 1))), mask
-            )  # Eq. 7
+        for step, joined in zip(steps, said, strict=True):
+            read = _keep(step.norm(nodes + joined), mask)  # y^k, Eq. 7
             if edges is None or self.config.refine_edges:
                 edges = self._temporal_edges(step.relation, read, mask)  # Eq. 8
             nodes = _keep(step.convolve(read, edges), mask)  # z^k, Eq. 9
             temporal.append(edges)
         if self.late is not None and self.late_norm is not None and words is not None:
-            heard = self.late.context(nodes[:, :, None], words, word_mask).squeeze(2)
-            nodes = _keep(self.late_norm(nodes + F.relu(self.late.map(heard))), mask)
+            assert word_mask is not None
+            heard = F.relu(self.late.map(self.late.context(nodes, words, word_mask)))
+            nodes = _keep(self.late_norm(nodes + heard), mask)
         logits = self.classify(self.dropout(nodes)).squeeze(-1)  # Eq. 10
         scores = _keep(logits.sigmoid(), mask)  # p, (B, T)
         return Output(
-            logits, scores, unit(inputs.features), inputs.frame_mask, tuple(temporal), spatial,
+            logits, scores, inputs.features, inputs.frame_mask, tuple(temporal), spatial,
             nodes, read, object_weights, self.decoder,
         )  # fmt: skip
 
@@ -315,11 +345,11 @@ class VideoGraph(nn.Module, Checkpointed):
     def _frames(self, inputs: Inputs, words: Tensor | None, word_mask: Tensor | None) -> Tensor:
         frames = self.project_frames(self.input_dropout(inputs.features))  # f, (B, T, d)
         frames = frames + _places(inputs.frame_mask, self.config)
-        return self.frames_listen(frames[:, :, None], self._early(words), word_mask).squeeze(2)
+        return self.frames_listen(frames, self._early(words), word_mask)
 
     def _objects(
         self, inputs: Inputs, frames: Tensor, words: Tensor | None, word_mask: Tensor | None
-    ) -> tuple[list[Tensor], tuple[Edges, ...], Tensor | None]:
+    ) -> tuple[list[Tensor], tuple[ObjectEdges, ...], Tensor | None]:
         """Objects pooled after each recursion, g^0..g^K; spatial graphs look at one frame only, so
         without a gradient they run over a chunk of steps at a time, and only the pooled nodes stay."""
         if self.project_objects is None:
@@ -337,24 +367,22 @@ class VideoGraph(nn.Module, Checkpointed):
     def _see(
         self, inputs: Inputs, frames: Tensor, words: Tensor | None, word_mask: Tensor | None,
         steps: slice,
-    ) -> tuple[list[Tensor], tuple[Edges, ...], Tensor]:  # fmt: skip
+    ) -> tuple[list[Tensor], tuple[ObjectEdges, ...], Tensor]:  # fmt: skip
         assert self.project_objects and self.objects_listen and self.pool
-        frames, (features, mask) = frames[:, steps], _slots(inputs, frames, self.config, steps)
+        frames, (features, slots) = frames[:, steps], _real_objects(inputs, self.config, steps)
         if word_mask is not None and word_mask.shape[1] > 1:
             word_mask = word_mask[:, steps]
-        objects = self.project_objects(self.input_dropout(features))  # v, (B, T, N, d)
-        objects = _keep(self.objects_listen(objects, self._early(words), word_mask), mask)  # Eq. 2
-        first, weights = self.pool(frames, objects, mask)
-        pooled, edges, graphs = [first], None, []
+        objects = self.project_objects(self.input_dropout(features))  # v, (R, d)
+        objects = self.objects_listen(objects, self._early(words), word_mask, slots)  # Eq. 2
+        nodes, edges, graphs = [objects], None, []
         for k in range(self.config.n_recursions):
             step = _step(self.spatial, k)
             if edges is None or self.config.refine_edges:
                 assert step.relation is not None
-                edges = step.relation(objects, mask)  # Eq. 4
-            objects = _keep(step.convolve(objects, edges), mask)  # x^k, Eq. 5
-            g, weights = self.pool(frames, objects, mask)  # Eq. 6
-            pooled.append(g)
+                edges = step.relation.among(nodes[-1], slots)  # Eq. 4
+            nodes.append(step.convolve(nodes[-1], edges))  # x^k, Eq. 5
             graphs.append(edges)
+        pooled, weights = self.pool(frames, nodes, slots)  # g^0..g^K, Eq. 6
         return pooled, tuple(graphs), weights
 
     def _early(self, words: Tensor | None) -> Tensor | None:
@@ -388,9 +416,18 @@ def _keep(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
 
 
-def _beside(frames: Tensor, pooled: list[Tensor], k: int) -> Tensor:
-    """[f^ ; g^k], or f^ alone without objects."""
-    return torch.cat([frames, pooled[k]], -1) if pooled else frames
+def _joined(joins: Sequence[nn.Linear], frames: Tensor, pooled: Sequence[Tensor]) -> list[Tensor]:
+    """W [f^ ; g^k] of each k, or W f^ without objects; what frames say is the same wherever W is."""
+    width, said = frames.shape[-1], {}
+    for join in joins:
+        if join not in said:
+            said[join] = F.linear(frames, join.weight[:, :width], join.bias)
+    if not pooled:
+        return [said[join] for join in joins]
+    return [
+        said[join] + F.linear(g, join.weight[:, width:])
+        for join, g in zip(joins, pooled, strict=True)
+    ]
 
 
 def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
@@ -401,7 +438,9 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
             f"frame features have {inputs.features.shape[-1]} numbers, the model reads"
             f" {config.feature_dim}. Use the encoder it was trained with."
         )
-    features = inputs.features.masked_fill(~mask[..., None], 0.0)
+    features = inputs.features
+    if not bool(mask.all()):
+        features = features.masked_fill(~mask[..., None], 0.0)
     if config.centre_features:
         mean = features.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
         features = (features - mean) * mask[..., None]
@@ -412,17 +451,16 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
     return replace(inputs, features=features, word_features=words)
 
 
-def _slots(
-    inputs: Inputs, frames: Tensor, config: ModelConfig, steps: slice
-) -> tuple[Tensor, Tensor]:
-    """Object features and mask of some steps, at most `n_objects` slots; an empty slot if none came."""
+def _real_objects(inputs: Inputs, config: ModelConfig, steps: slice) -> tuple[Tensor, Slots]:
+    """Features (R, object_dim) and places of the real objects of some steps, in `n_objects` slots at
+    most; one empty slot where none came."""
+    frame_mask = inputs.frame_mask[:, steps]
     if inputs.object_features is None or inputs.object_mask is None:
-        shape = (*frames[:, steps].shape[:2], 1)
-        nothing = frames.new_zeros(*shape, config.object_dim)
-        return nothing, torch.zeros(shape, dtype=torch.bool, device=frames.device)
-    mask = inputs.object_mask[:, steps, : config.n_objects] & inputs.frame_mask[:, steps, None]
-    features = inputs.object_features[:, steps, : config.n_objects]
-    return features.masked_fill(~mask[..., None], 0.0), mask
+        nothing = inputs.features.new_zeros(0, config.object_dim)
+        return nothing, Slots.of(torch.zeros_like(frame_mask[..., None]))
+    mask = inputs.object_mask[:, steps, : config.n_objects] & frame_mask[..., None]
+    slots = Slots.of(mask)
+    return slots.pack(inputs.object_features[:, steps, : config.n_objects]), slots
 
 
 def _places(mask: Tensor, config: ModelConfig) -> Tensor:
