@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from videograph.encoders import Detected, ObjectDetector, _boxes, _yolox, load_objects
+from videograph.encoders import Detected, ObjectDetector, _boxes, _yolox, detector, load_objects
 from videograph.encoders._pixels import preparation
 from videograph.errors import UsageError, VideographError
 from videograph.video import grab
@@ -407,11 +409,11 @@ class TestEveryFamily:
     def test_it_loads_from_a_folder_and_keeps_to_the_form(
         self, family: str, folders: dict[str, Path]
     ) -> None:
-        detector = load(folders[family], threshold=0.05, n_objects=6)
-        seen = detector.detect(soft_frames())
+        loaded = load(folders[family], threshold=0.05, n_objects=6)
+        seen = loaded.detect(soft_frames())
         named = ("person", "red car", "dog") if family in OPEN else ("person", "dog", "car")
-        assert detector.names == ("none", *named)
-        assert detector.name.startswith("detector-") and 64 <= detector.frame_side <= 96
+        assert loaded.names == ("none", *named)
+        assert loaded.name.startswith("detector-") and 64 <= loaded.frame_side <= 96
         assert seen.boxes.shape == (5, 6, 4) and seen.boxes.dtype == np.float32
         assert (
             seen.mask.any()
@@ -494,6 +496,16 @@ def test_grounding_dino_names_a_box_by_its_likeliest_token(folders: dict[str, Pa
     assert sure == pytest.approx([0.5, 0.8808, 0.0001], abs=1e-3)
 
 
+@pytest.mark.parametrize("preset", OPEN)
+def test_a_preset_that_was_told_nothing_is_not_downloaded(
+    preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "fetch", lambda *_, **__: pytest.fail("it was fetched"))
+    refused(
+        UsageError, rf"{preset} finds what it is told to look for, and was told nothing", preset
+    )
+
+
 @pytest.mark.parametrize("family", OPEN)
 def test_who_is_told_what_to_look_for_must_be_told(family: str, folders: dict[str, Path]) -> None:
     refused(
@@ -519,6 +531,11 @@ def test_damaged_folders_are_refused(folders: dict[str, Path], tmp_path: Path) -
     refused(VideographError, r"prepares pictures to size \{'max_side': 3\}\. Allowed: height", bare)
     (bare / "preprocessor_config.json").write_text("{")
     refused(VideographError, r"preprocessor_config\.json is not JSON", bare)
+    config = json.loads((bare / "config.json").read_text("utf-8"))
+    config["backbone_config"] = {"model_type": "timm_backbone", "backbone": "resnet50"}
+    (bare / "config.json").write_text(json.dumps(config))
+    if find_spec("timm") is None:
+        refused(VideographError, r"sees through a network of timm, which is not installed", bare)
     (bare / "model.safetensors").unlink()
     refused(VideographError, r"bare holds no weights", bare)
 

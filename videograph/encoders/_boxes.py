@@ -112,3 +112,23 @@ def refuse_strange(images: np.ndarray) -> None:
         raise UsageError(
             f"images are {images.shape} {images.dtype}. Allowed: (n, height, width, 3) uint8, RGB."
         )
+
+
+def names_to_look_for(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """The names as detectors that are told want them: small letters, no dots, each once.
+
+    Args:
+        names: as a person or a query gave them.
+        what: the detector, for the message.
+
+    Raises:
+        UsageError: nothing is left.
+    """
+    tidy = (" ".join(name.lower().replace(".", " ").split()) for name in names)
+    asked = tuple(dict.fromkeys(name for name in tidy if name))
+    if not asked:
+        raise UsageError(
+            f"{what} finds what it is told to look for, and was told nothing. Try a query, "
+            'names=("person", "dog"), or detector:d-fine, which knows its kinds.'
+        )
+    return asked

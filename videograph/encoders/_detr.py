@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,13 @@ import torch
 from torch import Tensor
 
 from videograph.encoders import Detected
-from videograph.encoders._boxes import Proposals, Wanted, refuse_strange, settle
+from videograph.encoders._boxes import (
+    Proposals,
+    Wanted,
+    names_to_look_for,
+    refuse_strange,
+    settle,
+)
 from videograph.encoders._device import choose_device, precision
 from videograph.encoders._hub import fingerprint, load_model, load_part, needs
 from videograph.encoders._pixels import Preparation, preparation
@@ -106,7 +113,7 @@ class ClosedSet:
 
     def __init__(self, config: Any) -> None:
         labels = {int(number): str(name) for number, name in config.id2label.items()}
-        self.names = tuple(labels[number] for number in range(len(labels)))
+        self.names = tuple(labels.get(n, f"kind {n}") for n in range(max(labels) + 1))
 
     def inputs(self, n: int) -> dict[str, Tensor]:
         """Nothing but pictures."""
@@ -211,10 +218,13 @@ def load_detector(
     transformers = needs("transformers")
     place = choose_device(device)
     config = load_part(transformers.AutoConfig, folder)
+    _refuse_timm(config, folder)
     is_open = config.model_type in OPEN
     if is_open:
         maker = transformers.AutoModelForZeroShotObjectDetection
-        reading: Reading = OPEN[config.model_type](config, folder, _asked(folder, names))
+        reading: Reading = OPEN[config.model_type](
+            config, folder, names_to_look_for(names, folder.name)
+        )
     elif type(config) in transformers.MODEL_FOR_OBJECT_DETECTION_MAPPING:
         maker, reading = transformers.AutoModelForObjectDetection, ClosedSet(config)
     else:
@@ -229,13 +239,11 @@ def load_detector(
     return TransformersDetector(model, reading, preparation(folder), name, wanted, place)
 
 
-def _asked(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The names as the models want them: small letters, no dots, each once."""
-    tidy = (" ".join(name.lower().replace(".", " ").split()) for name in names)
-    asked = tuple(dict.fromkeys(name for name in tidy if name))
-    if not asked:
-        raise UsageError(
-            f"{folder.name} finds what it is told to look for, and was told nothing. "
-            'Try names=("person", "dog"), or detector:d-fine, which knows its kinds.'
+def _refuse_timm(config: Any, folder: Path) -> None:
+    """The first DETR checkpoints see through a network of another library."""
+    backbone = getattr(config, "backbone_config", None)
+    if getattr(backbone, "model_type", None) == "timm_backbone" and find_spec("timm") is None:
+        raise VideographError(
+            f"{folder} sees through a network of timm, which is not installed. Try detector:d-fine or "
+            "detector:rt-detr, which need none, or: pip install timm"
         )
-    return asked

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from videograph.encoders import ObjectDetector
-from videograph.encoders._boxes import N_OBJECTS
+from videograph.encoders._boxes import N_OBJECTS, names_to_look_for
 from videograph.encoders._hub import Preset, fetch, needs
 
 PRESETS = {
@@ -27,6 +27,8 @@ PRESETS = {
     ),
 }
 """The first two know the 80 kinds of COCO, the others are told what to look for."""
+TOLD = ("owlv2", "grounding-dino")
+"""Presets that are told what to look for: refused before a download if they are not."""
 
 
 def load_objects(
@@ -57,6 +59,8 @@ def load_objects(
 
         return load_yolox(Path(what), threshold=threshold, n_objects=n_objects, device=device)
     needs("transformers")
+    if what in TOLD:
+        names_to_look_for(names, what)
     folder = fetch(what, PRESETS, instead="a YOLOX detector as an .onnx file")
     from videograph.encoders._detr import load_detector
 
