@@ -459,6 +459,24 @@ def test_the_command_writes_what_can_be_read_and_names_the_rest(
     assert read_extraction(path).speed == "fast"
 
 
+def test_summarize_from_an_h5_says_what_the_video_says(
+    video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    film, path = tmp_path / "film.mp4", tmp_path / "film.h5"
+    shutil.copyfile(video, film)
+    assert run("features", film, "-o", path) == 0
+    assert run("summarize", film, "-o", tmp_path / "a", "--export", "json,csv,vtt") == 0
+    film.unlink()
+    capfd.readouterr()
+    assert run("summarize", path, "-o", tmp_path / "b") == 0
+    shown = capfd.readouterr()
+    for name in ("summary.json", "summary.csv", "chapters.vtt"):
+        told = [(tmp_path / folder / name).read_text(encoding="utf-8-sig") for folder in "ab"]
+        assert told[0] == told[1]
+    assert not (tmp_path / "b" / "skim.mp4").exists()
+    assert f"No skim was written: film.mp4 is not at {tmp_path} any more." in shown.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
