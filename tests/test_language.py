@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -446,6 +447,62 @@ def test_speech_without_its_library(story: SampleStory, monkeypatch: pytest.Monk
     with pytest.raises(VideographError, match=r"not installed.*pip install 'videograph\[speech\]'"):
         speech_texts(info)
     assert speech_texts(replace(info, audio_stream=None)) == []
+
+
+class Heard:
+    """A stand-in for faster-whisper, which is an extra: what it is asked, and what it answers."""
+
+    def __init__(self, model: str, **options: object) -> None:
+        if model == "smal":
+            raise ValueError("Invalid model size 'smal', expected one of: tiny, small")
+        if model == "small":
+            raise OSError("no snapshot")
+
+    def transcribe(self, path: str, **options: object) -> tuple[object, None]:
+        assert path.startswith("file:") and options["vad_filter"]
+        first = SimpleNamespace(start=0.5, end=1.25, text=" Hello there.")
+        return iter([first, SimpleNamespace(start=2.0, end=3.0, text=" Who is it?")]), None
+
+
+@pytest.fixture
+def hearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", SimpleNamespace(WhisperModel=Heard))  # pyright: ignore
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def test_speech_is_on_our_timeline(tmp_path: Path, story: SampleStory, hearing: None) -> None:
+    path = tmp_path / "late.mkv"
+    remux(story, path, "subrip", Fraction(10))
+    late = replace(probe(path), start_seconds=Fraction(19, 2))
+    for info, offset in ((probe(story.path), 0.0), (late, 0.5)):
+        told: list[tuple[str, float]] = []
+        texts = speech_texts(
+            info, tmp_path, hook=lambda stage, done, *_, to=told: to.append((stage, done))
+        )
+        assert [t for t, _, _ in spans(texts, "speech")] == ["Hello there.", "Who is it?"]
+        starts = [start for _, start, _ in spans(texts, "speech")]
+        assert starts == pytest.approx([0.5 + offset, 2 + offset], abs=0.05)
+        assert told[0] == ("speech", 1.25) and len(told) == 3
+
+
+def test_a_hook_cancels_speech(story: SampleStory, hearing: None, tmp_path: Path) -> None:
+    def cancel(*_: object) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        speech_texts(probe(story.path), tmp_path, hook=cancel)
+
+
+def test_speech_models_that_are_not_there(story: SampleStory, hearing: None) -> None:
+    info = probe(story.path)
+    with pytest.raises(UsageError, match=r'no speech model "smal"\. Allowed: tiny, base'):
+        speech_texts(info, "smal")
+    with pytest.raises(
+        VideographError, match=r"small cannot be loaded: not there, and HF_HUB_OFFLINE"
+    ):
+        speech_texts(info, "small")
+    with pytest.raises(UsageError, match=r'device is "mps"\. Allowed for speech: auto, cpu, cuda'):
+        speech_texts(info, "tiny", device="mps")
 
 
 def test_nouns() -> None:

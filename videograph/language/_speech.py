@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from videograph.errors import VideographError
+from videograph.errors import UsageError, VideographError
 from videograph.language._clean import RawCue, as_texts
 from videograph.records import Hook, TimedText, VideoInfo, no_hook
 
@@ -36,6 +37,7 @@ def speech_texts(
         hook: told of stage "speech", in seconds of video.
 
     Raises:
+        UsageError: no such size, or no such device.
         VideographError: faster-whisper is missing, or the model is, or the sound cannot be decoded.
     """
     if info.audio_stream is None:
@@ -44,21 +46,38 @@ def speech_texts(
     offset = _sound_start(info)
     cues: list[RawCue] = []
     total = None if info.duration_seconds is None else float(info.duration_seconds)
-    try:
-        # "file:" keeps FFmpeg from taking a colon in a name for a protocol.
-        segments, _ = listener.transcribe(f"file:{info.path}", language=language, vad_filter=True)
-        for segment in segments:
-            start, end = (Fraction(round(1000 * t), 1000) for t in (segment.start, segment.end))
-            cues.append((start + offset, end + offset, segment.text))
-            hook("speech", float(segment.end), total)
-    except Exception as error:  # of PyAV, CTranslate2, the tokenizer: too many to name
-        raise VideographError(
-            f"the sound of {info.path} cannot be transcribed ({_line(error)}). "
-            "Try subtitles in its place, or another model."
-        ) from error
+    for segment in _segments(listener, info, language):
+        start, end = (Fraction(round(1000 * t), 1000) for t in (segment.start, segment.end))
+        cues.append((start + offset, end + offset, segment.text))
+        hook("speech", float(segment.end), total)
     texts, _ = as_texts(cues, "speech", info.duration_seconds)
     hook("speech", total or 0.0, total, texts)
     return texts
+
+
+def _segments(listener: Any, info: VideoInfo, language: str | None) -> Iterator[Any]:
+    """What is heard, piece by piece; only errors of the listener are told as such, a hook's are not."""
+    try:
+        # "file:" keeps FFmpeg from taking a colon in a name for a protocol.
+        heard, _ = listener.transcribe(f"file:{info.path}", language=language, vad_filter=True)
+        segments = iter(heard)
+    except Exception as error:
+        raise _unheard(info, error) from error
+    while True:
+        try:
+            segment = next(segments, None)
+        except Exception as error:  # of PyAV, CTranslate2, the tokenizer: too many to name
+            raise _unheard(info, error) from error
+        if segment is None:
+            return
+        yield segment
+
+
+def _unheard(info: VideoInfo, error: Exception) -> VideographError:
+    return VideographError(
+        f"the sound of {info.path} cannot be transcribed ({_line(error)}). "
+        "Try subtitles in its place, or another model."
+    )
 
 
 def _listener(model: str | Path, device: str) -> Any:
@@ -69,26 +88,38 @@ def _listener(model: str | Path, device: str) -> Any:
             "faster-whisper is not installed, which hears speech. "
             "Try: pip install 'videograph[speech]'"
         ) from error
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f'device is "{device}". Allowed for speech: auto, cpu, cuda.')
     options = {"device": device, "compute_type": "int8" if device == "cpu" else "default"}
     local = Path(model).expanduser()
-    if local.is_dir():
-        model = local
+    what = str(local) if local.is_dir() else str(model)
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "on", "yes")
     try:
         try:
-            return hearing(str(model), local_files_only=True, **options)
-        except ValueError:  # no such size, no such device: a second try would tell the same
-            raise
+            return hearing(what, local_files_only=True, **options)
+        except ValueError as error:
+            if "model size" not in str(error):
+                raise
+            raise UsageError(
+                f'no speech model "{model}". Allowed: tiny, base, small, medium, large-v3, turbo; '
+                "a hub id; a folder with a Whisper model in CTranslate2's form."
+            ) from error
         except Exception:
-            if local.is_dir() or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+            if local.is_dir() or is_offline:
                 raise
             print(
                 f"Downloading the speech model {model} to {_cache()}", file=sys.stderr, flush=True
             )
-            return hearing(str(model), **options)
+            return hearing(what, **options)
+    except UsageError:
+        raise
     except Exception as error:  # of the hub, its transport, CTranslate2: too many to name
+        why = "not there, and HF_HUB_OFFLINE forbids to download it" if is_offline else _line(error)
+        place = f"in {local}" if local.is_dir() else f"in the cache ({_cache()})"
         raise VideographError(
-            f"the speech model {model} cannot be loaded ({_line(error)}). Looked for in {_cache()}. "
-            "Try: a folder with a Whisper model in CTranslate2's form, or subtitles beside the video."
+            f"the speech model {model} cannot be loaded: {_line(error) if local.is_dir() else why}. "
+            f"Looked for {place}. Try: a folder with a Whisper model in CTranslate2's form, or "
+            "subtitles beside the video."
         ) from error
 
 
