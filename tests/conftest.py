@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ def skip_or_fail(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache() -> Iterator[None]:
+    """Nothing is read from, or left in, the cache of whoever runs the tests; its own tests choose a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIDEOGRAPH_CACHE", "off")
+        yield
 
 
 @pytest.fixture(scope="session")
