@@ -207,9 +207,10 @@ def test_words_from_outside_stay_words(bikes: Summary, tmp_path: Path) -> None:
 
 
 def detected(summary: Summary) -> Summary:
-    """The same, as if a detector had found its objects: one at the top edge, two of a kind."""
+    """The same, as if a detector had found its objects: two at the top edge, two of a kind."""
     objects = (
-        SeenObject("person", (0.1, 0.02, 0.4, 0.9), 0.0, 0.912),
+        SeenObject("kite", (0.82, 0.01, 0.98, 0.2), 0.0, 0.95),
+        SeenObject("person", (0.1, 0.02, 0.4, 0.97), 0.0, 0.912),
         SeenObject("person", (0.5, 0.3, 0.8, 0.95), 0.0, 0.55),
         SeenObject("dining table", (0.0, 0.6, 1.0, 1.0), 0.0, 0.5),
     )
@@ -225,11 +226,14 @@ def detected(summary: Summary) -> Summary:
 def test_what_a_detector_found_is_named_with_its_confidence(bikes: Summary, tmp_path: Path) -> None:
     text = page(detected(bikes), tmp_path)
     labels = re.findall(r"<b>([^<]+)</b></i>", text)
-    assert labels == ["person 91 %", "person 55 %", "dining table 50 %"] * len(bikes.chosen)
-    assert text.count("<dd>2 × person, dining table</dd>") == len(bikes.chosen)
-    assert text.count(': 2 × person, dining table" loading') == len(bikes.chosen)
-    place = "left:10.00%;top:2.00%;width:30.00%;height:88.00%"
-    assert text.count(f'top" style="{place}"') == len(bikes.chosen)
+    assert labels == ["kite 95 %", "person 91 %", "person 55 %", "dining table 50 %"] * len(
+        bikes.chosen
+    )
+    assert text.count("<dd>2 × person, kite, dining table</dd>") == len(bikes.chosen)
+    assert text.count(': 2 × person, kite, dining table" loading') == len(bikes.chosen)
+    place = "left:10.00%;top:2.00%;width:30.00%;height:95.00%"
+    assert text.count(f'class1 foot" style="{place}"') == len(bikes.chosen)
+    assert text.count('class0 far below"') == len(bikes.chosen)
     assert "Show objects and confidence" in text
     assert 'id="objects" checked' in text
 
@@ -567,7 +571,7 @@ def test_boxes_lie_on_the_pictures_and_can_be_taken_away(
                 assert part["x"] >= picture["x"] - 3
                 assert part["y"] >= picture["y"] - 3
                 assert part["y"] + part["height"] <= picture["y"] + picture["height"] + 3
-        first = boxes.first.bounding_box()
+        first = boxes.nth(1).bounding_box()
         assert first["x"] - picture["x"] == pytest.approx(0.1 * picture["width"], abs=1)
         assert first["width"] == pytest.approx(0.3 * picture["width"], abs=1)
         opacity = "() => Number(getComputedStyle(document.querySelector('.boxes')).opacity)"

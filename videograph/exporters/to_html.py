@@ -37,6 +37,8 @@ THUMBNAILS_BYTES = 6_000_000
 """Room for thumbnails; beyond it they are thinned evenly."""
 N_HOVER_STEPS = 20_000
 """Steps whose score can be read off the curve; beyond it every n-th."""
+LABEL_SHARE = 16 / 320
+"""Height of a box's label as a share of a card's width on a phone, the narrowest place."""
 N_NEIGHBOURS = 4
 """Neighbours shown on a card, one row of small pictures."""
 MAX_CLIMB = 3
@@ -201,11 +203,14 @@ def _thumbnails(summary: Summary) -> list[tuple[float, str]]:
 def _cards(summary: Summary) -> list[dict[str, Any]]:
     styles: dict[str, int] = {}
     images = _images(summary)
+    room = 100 * LABEL_SHARE * summary.info.width / summary.info.height
     return [
         {
             "shot": shot,
             "image": _data_url(image) if image else None,
-            "objects": [_box(seen, styles) for seen in shot.reason.objects if seen.kind != "none"],
+            "objects": [
+                _box(seen, styles, room) for seen in shot.reason.objects if seen.kind != "none"
+            ],
             "neighbours": shot.reason.neighbours[:N_NEIGHBOURS],
             "seen": _seen(shot),
         }
@@ -213,15 +218,27 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def _box(seen: SeenObject, styles: dict[str, int]) -> dict[str, Any]:
-    """A box in per cent of the picture; a detector's classes take turns among three styles."""
+def _box(seen: SeenObject, styles: dict[str, int], room: float) -> dict[str, Any]:
+    """A box in per cent of the picture; a detector's classes take turns among three styles.
+
+    Its label stands above it. Where there is no room: below it, or, if it is tall, in it at its foot.
+    """
     x0, y0, x1, y1 = (100 * min(1.0, max(0.0, edge)) for edge in seen.box)
     kind = seen.kind
     if seen.score is not None or kind not in ("moving", "salient", "grid"):
         kind = f"class{styles.setdefault(kind, len(styles)) % 3}"
     number = seen.weight if seen.score is None else seen.score
     label = f"{seen.kind} {share(number)}"
-    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0, "style": kind, "label": label}
+    side = "" if y0 >= room else "below" if y1 + room <= 100 else "foot"
+    return {
+        "x": x0,
+        "y": y0,
+        "w": x1 - x0,
+        "h": y1 - y0,
+        "style": kind,
+        "label": label,
+        "side": side,
+    }
 
 
 def _is_detected(summary: Summary) -> bool:
