@@ -21,7 +21,7 @@ def skip_or_fail(reason: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_cache() -> Iterator[None]:
-    """Nothing is read from, or left in, the cache of whoever runs the tests; its own tests choose a folder."""
+    """The cache of whoever runs the tests stays as it is; tests of it choose their own folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VIDEOGRAPH_CACHE", "off")
         yield
