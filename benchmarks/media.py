@@ -24,7 +24,7 @@ MIN_HEIGHT = 360
 
 def ten_minutes(seconds: int = 600, preset: str = "faster") -> Path:
     """720p, 30 frames a second, H.264 with AAC: real clips cut together, about `seconds` long."""
-    path = CACHE / f"real_{seconds}s_720p_{preset}.mp4"
+    path = CACHE / f"clips_{seconds}s_720p_{preset}.mp4"
     if path.exists():
         return path
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -68,8 +68,9 @@ def _resampled(path: Path) -> Iterator[av.VideoFrame]:
         stream.thread_type = "AUTO"
         made, start = 0, None
         for frame in source.decode(stream):
-            start = frame.time if start is None else start
-            while made / RATE <= frame.time - start:
+            now = frame.time  # kept: who takes the frame gives it another time
+            start = now if start is None else start
+            while made / RATE <= now - start:
                 yield frame.reformat(WIDTH, HEIGHT, "yuv420p")
                 made += 1
 
