@@ -199,9 +199,21 @@ class TestPreprocessing:
         pixels, _ = pixels_of(folders[family])
         assert type(pixels).__name__ == kind
 
-    def test_torchvision_is_not_there(self) -> None:
-        with pytest.raises(ImportError):
-            __import__("torchvision")
+    def test_torchvision_is_not_asked_for(self, folders: dict[str, Path]) -> None:
+        from videograph.encoders._preprocessing import ProcessorPixels, pixels_of
+
+        pixels, _ = pixels_of(folders["siglip2_naflex"])
+        assert isinstance(pixels, ProcessorPixels) and pixels.processor.backend == "pil"
+        code = (
+            "import sys; sys.modules['torchvision'] = None\n"
+            "import numpy as np; from videograph.encoders import load_encoder\n"
+            "seen = load_encoder('transformers:' + sys.argv[1]).encode(np.zeros((1, 40, 60, 3), np.uint8))\n"
+            "print(seen.features.shape[1])"
+        )
+        shown = subprocess.run(
+            [sys.executable, "-c", code, str(folders["clip"])], capture_output=True, text=True
+        )
+        assert shown.stdout.strip() == "24", shown.stderr
 
 
 class TestWords:
