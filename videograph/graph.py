@@ -195,7 +195,7 @@ class SparseEdges:
 
         def one(band: _Band, r: Tensor) -> Tensor:
             heard, partition = band.hear(r, band.landmarks)
-            return partition - (band.q * heard).sum(-1)
+            return partition - band.scale * (band.q * heard).sum(-1)
 
         return self._each(one, self.r)
 
@@ -230,26 +230,33 @@ class SparseEdges:
 
     def _bands(self) -> Iterator[tuple[int, _Band]]:
         for video, (landmarks, run) in enumerate(zip(self.landmarks, self.runs, strict=True)):
-            real = self.mask[video]
-            q, r = self.q[video][real] * self.scale, self.r[video][real]
-            yield video, _Band(q, r, landmarks, run, self.window)
+            q, r = self._real(video, self.q), self._real(video, self.r)
+            yield video, _Band(q, r, self.scale, landmarks, run, self.window)
+
+    def _real(self, video: int, x: Tensor) -> Tensor:
+        """Rows of the real nodes, without a copy where all are."""
+        mask = self.mask[video]
+        return x[video] if bool(mask.all()) else x[video][mask]
 
     def _each(self, measure: Callable[[_Band, Tensor], Tensor], values: Tensor) -> Tensor:
         results = []
         for video, band in self._bands():
-            real = self.mask[video].nonzero().squeeze(-1)
-            measured = measure(band, values[video][real])
-            padded = measured.new_zeros(self.q.shape[1], *measured.shape[1:])
-            results.append(padded.index_copy(0, real, measured))
-        return torch.stack(results)
+            measured = measure(band, self._real(video, values))
+            if len(measured) < self.q.shape[1]:
+                real = self.mask[video].nonzero().squeeze(-1)
+                padded = measured.new_zeros(self.q.shape[1], *measured.shape[1:])
+                measured = padded.index_copy(0, real, measured)
+            results.append(measured)
+        return torch.stack(results) if len(results) > 1 else results[0][None]
 
 
 @dataclass(frozen=True)
 class _Band:
-    """A sparse graph over the n real nodes of one video; scale folded into q."""
+    """A sparse graph over the n real nodes of one video."""
 
     q: Tensor
     r: Tensor
+    scale: Tensor
     landmarks: Tensor
     run: int
     window: int
@@ -338,7 +345,7 @@ class _Band:
         met, outside = self._outside(rows, near)
         bias[:, wide:][:, met] = outside.to(bias.dtype).log().clamp(min=NEVER)
         keys = torch.cat([self.r[near], self.landmarks])
-        return near, torch.addmm(bias, self.q[rows], keys.T)
+        return near, torch.addmm(bias, self.q[rows] * self.scale, keys.T)
 
     def _outside(self, rows: slice, near: slice) -> tuple[slice, Tensor]:
         """Runs that the window of some row meets; how many of their nodes each row does not see."""

@@ -23,10 +23,10 @@ from av.codec import codecs_available
 from av.container import OutputContainer
 from av.video.frame import PictureType
 
-from videograph.exporters import _h264
+from videograph.exporters import _h264, _picture
 from videograph.exporters._frames import Frames
 from videograph.exporters._h264 import Unreadable
-from videograph.exporters._picture import ENCODERS, KEY_FRAME_SECONDS, OPTIONS, TICK
+from videograph.exporters._picture import KEY_FRAME_SECONDS, OPTIONS, TICK
 from videograph.exporters._remux import Source
 from videograph.exporters._spans import Piece
 from videograph.records import Summary
@@ -88,7 +88,7 @@ def plan(summary: Summary, pieces: list[Piece]) -> Plan:
         raise Unfit(f"{info.codec} in {info.pixel_format}, not h264 in yuv420p")
     if info.rotation or report.timestamps == "guessed" or report.decode_failures:
         raise Unfit("a turned picture, no time stamps, or damaged packets")
-    if ENCODERS[0] not in codecs_available:
+    if _picture.ENCODERS[0] not in codecs_available:
         raise Unfit("no encoder for the edges")
     with open_media(info.path) as container:
         source = Source(container, info, info.video_stream)
@@ -245,7 +245,7 @@ def _tick(piece: Piece, seconds: Fraction) -> int:
     return round((piece.at + seconds - piece.start) / TICK)
 
 
-def _copied(plan: Plan, source: Source, piece: Piece, part: Part) -> Iterator[Packet]:
+def _copied(plan: Plan, source: Source, piece: Piece, part: Part) -> Iterator[Any]:
     """The packets of a body; the k-th to be decoded has the k-th time of showing as its DTS."""
     ticks = sorted(_tick(piece, source.seconds(stamp)) for stamp in part.stamps)
     until = dict(zip(ticks, [*ticks[1:], _tick(piece, part.end)], strict=True))
@@ -263,11 +263,11 @@ def _copied(plan: Plan, source: Source, piece: Piece, part: Part) -> Iterator[Pa
     raise Unfit(f"{len(wanted)} packets that were there are gone")
 
 
-def _packet(units: list[bytes], pts: int, dts: int) -> Packet:
+def _packet(units: list[bytes], pts: int, dts: int) -> Any:
     """A packet in Annex B; what the header holds is left out of it."""
     beside = (_h264.SPS, _h264.PPS, _h264.DELIMITER)
     kept = [u for u in units if _h264.kind(u) not in beside]
-    packet = Packet(b"".join(_h264.START_CODE + unit for unit in kept))
+    packet: Any = Packet(b"".join(_h264.START_CODE + unit for unit in kept))
     packet.pts, packet.dts, packet.time_base = pts, dts, TICK
     packet.is_keyframe = any(_h264.kind(u) == _h264.IDR_SLICE for u in kept)
     return packet
@@ -284,9 +284,9 @@ class _Edges:
         self.opening = [u for u in units if u not in self.sets]
         """A picture encoded under them."""
 
-    def encoded(self, piece: Piece, part: Part) -> Iterator[Packet]:
+    def encoded(self, piece: Piece, part: Part) -> Iterator[Any]:
         """The packets of a head or tail."""
-        held: Packet | None = None
+        held: Any = None
         end = _tick(piece, part.end)
         for packet in self._encoded(piece, part):
             if held is not None:
@@ -297,7 +297,7 @@ class _Edges:
             held.duration = end - held.pts
             yield held
 
-    def _encoded(self, piece: Piece, part: Part) -> Iterator[Packet]:
+    def _encoded(self, piece: Piece, part: Part) -> Iterator[Any]:
         codec = self._open()
         for seconds, frame in self._frames.between(part.start, part.end):
             if seconds >= part.start:
@@ -306,7 +306,7 @@ class _Edges:
                 yield from self._wrapped(codec.encode(frame))
         yield from self._wrapped(codec.encode(None))
 
-    def _wrapped(self, packets: list[Packet]) -> Iterator[Packet]:
+    def _wrapped(self, packets: list[Any]) -> Iterator[Any]:
         for packet in packets:
             units = _h264.units(bytes(packet), 0)
             if any(_h264.kind(u) in (_h264.SPS, _h264.PPS) and u not in self.sets for u in units):
