@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
 from videograph.answers import Told, told
-from videograph.cache import Cache, extract_cached
+from videograph.cache import Cache, extract_cached, objects_cached
 from videograph.config import SummarizeConfig, WordsConfig
 from videograph.encoders import (
     Encoder,
@@ -131,18 +130,15 @@ class Sight:
         """What was seen, with the detector's objects where one was asked for."""
         if self.detector is None:
             return self.seen.features
-        from videograph.objects import with_objects
-
         self._must_be_there(f"--objects {self._words.objects}")
-        return with_objects(
-            self.seen.features,
+        return objects_cached(
+            self.seen,
             self.shots,
-            self.seen.info,
-            self.seen.report.clock,
             self.detector,
             self.encoder,
             hook=self._hook,
-        )
+            use=self._cache,
+        ).features
 
     def told(self, cache: Cache | None) -> Told:
         """What the video says of itself, from all sources that were asked for."""
@@ -206,12 +202,26 @@ class Sight:
 def through_shots(
     texts: Sequence[TimedText], spans: Sequence[tuple[Fraction, Fraction]]
 ) -> list[TimedText]:
-    """Names of objects over the whole shot in which a detector, which looked once, saw them."""
+    """Names of objects over the whole shots, touching ones as one, in which a detector saw them once."""
     starts = [start for start, _ in spans]
-    found: dict[tuple[str, int], TimedText] = {}
+    shots: dict[str, set[int]] = {}
     for text in texts:
         assert text.start_seconds is not None
         shot = max(bisect_right(starts, text.start_seconds) - 1, 0)
-        start, end = spans[shot]
-        found[text.text, shot] = replace(text, start_seconds=start, end_seconds=end)
-    return list(found.values())
+        shots.setdefault(text.text, set()).add(shot)
+    return [
+        TimedText(name, "objects", spans[run[0]][0], spans[run[-1]][1])
+        for name, seen in shots.items()
+        for run in _runs(sorted(seen))
+    ]
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers that follow one another, together."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] + 1 == number:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs

@@ -150,6 +150,17 @@ def _reason(reason: Reason) -> dict[str, Any]:
             }
             for o in reason.objects
         ],
+        "words": [
+            {
+                "source": e.source,
+                "text": clean(e.text),
+                "query": clean(e.query),
+                "score": _decimal(e.score),
+                **_time("start", e.start_seconds),
+                **_time("end", e.end_seconds),
+            }
+            for e in reason.words
+        ],
     }
 
 
