@@ -79,7 +79,7 @@ class Detected:
     scores: np.ndarray
     """Confidence, (n, n_objects) float32 in [0, 1], 0 where masked."""
     kinds: np.ndarray
-    """What it is, (n, n_objects) int8, indices into `ObjectDetector.names`; 0 where masked."""
+    """What it is, (n, n_objects) int16, indices into `ObjectDetector.names`; 0 where masked."""
 
 
 class ObjectDetector(Protocol):
