@@ -63,6 +63,14 @@ class Inputs:
         untold = replace(self, **dict.fromkeys(words))
         return replace(untold._map(lambda x: x[:, order]), **words), order
 
+    def between(self, start: int, end: int) -> Inputs:
+        """Steps from start to one before end; words without times stay."""
+        timed = self.word_mask is not None and self.word_mask.ndim == 3
+        whole = {"word_features": self.word_features}
+        whole |= {} if timed else {"word_mask": self.word_mask}
+        cut = replace(self, **dict.fromkeys(whole))._map(lambda x: x[:, start:end])
+        return replace(cut, **whole)
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         changed: dict[str, Any] = {k: v if v is None else change(v) for k, v in values.items()}
@@ -82,7 +90,7 @@ class Output:
     frame_mask: Tensor
     """As given, (B, T) bool."""
     temporal: tuple[Edges | SparseEdges, ...]
-    """The temporal graph of each recursion; uniform edges where there is no recursion."""
+    """The temporal graph of each recursion; of sparse ones without gradients only the last."""
     spatial: tuple[ObjectEdges, ...]
     """The spatial graphs of each recursion; empty without objects or gradients."""
     nodes: Tensor
@@ -93,6 +101,8 @@ class Output:
     """Share of each object in its frame's last node, (B, T, N)."""
     decoder: nn.Module | None = None
     """dec of Eq. 14."""
+    concepts: Tensor | None = None
+    """Whether each step shows what each word names, before the sigmoid, (B, T, M)."""
 
     @property
     def features(self) -> Tensor:
@@ -268,6 +278,20 @@ class TemporalStep(nn.Module):
         self.convolve = Convolution(config.width)
 
 
+class ConceptHead(nn.Module):
+    """Which of the query's concepts a step shows: the sigmoid of lambda cos(W z, u) + b (section 9)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(width, width)
+        self.scale = Temperature()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, nodes: Tensor, words: Tensor) -> Tensor:
+        """Before the sigmoid, (B, T, M)."""
+        return self.scale() * unit(self.map(nodes)) @ unit(words).transpose(1, 2) + self.bias
+
+
 class VideoGraph(nn.Module, Checkpointed):
     """The language-guided recursive spatiotemporal graph; every part is switched by its `ModelConfig`."""
 
@@ -292,6 +316,7 @@ class VideoGraph(nn.Module, Checkpointed):
         self.dropout = nn.Dropout(config.dropout)
         self.input_dropout = nn.Dropout(config.input_dropout)
         self.decoder = nn.Linear(width, config.feature_dim) if config.reconstruct else None
+        self.find_concepts = ConceptHead(width) if language and config.concept_head else None
         self._initialise()
 
     def forward(self, inputs: Inputs) -> Output:
@@ -304,10 +329,15 @@ class VideoGraph(nn.Module, Checkpointed):
         nodes = _keep(self.norm(_joined([self.join], frames, pooled[:1])[0]), mask)  # z^0, Eq. 3
         steps = [_step(self.temporal, k) for k in range(self.config.n_recursions)]
         said = _joined([step.join for step in steps], frames, pooled[1:])  # W_2 [f^ ; g^k]
+        # Of a very long video only the last graph is kept: each holds two arrays as large as `nodes`.
+        lean = self.is_sparse(nodes.shape[1]) and not torch.is_grad_enabled()
         read, edges, temporal = nodes, None, []
         for step, joined in zip(steps, said, strict=True):
             read = _keep(step.norm(nodes + joined), mask)  # y^k, Eq. 7
             if edges is None or self.config.refine_edges:
+                if lean:
+                    edges = None
+                    temporal.clear()
                 edges = self._temporal_edges(step.relation, read, mask)  # Eq. 8
             nodes = _keep(step.convolve(read, edges), mask)  # z^k, Eq. 9
             temporal.append(edges)
@@ -317,9 +347,12 @@ class VideoGraph(nn.Module, Checkpointed):
             nodes = _keep(self.late_norm(nodes + heard), mask)
         logits = self.classify(self.dropout(nodes)).squeeze(-1)  # Eq. 10
         scores = _keep(logits.sigmoid(), mask)  # p, (B, T)
+        concepts = None
+        if self.find_concepts is not None and words is not None:
+            concepts = self.find_concepts(nodes, words)
         return Output(
             logits, scores, inputs.features, inputs.frame_mask, tuple(temporal), spatial,
-            nodes, read, object_weights, self.decoder,
+            nodes, read, object_weights, self.decoder, concepts,
         )  # fmt: skip
 
     def is_sparse(self, n_steps: int) -> bool:
