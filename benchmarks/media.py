@@ -18,6 +18,7 @@ DATA = Path(os.environ.get("VIDEOGRAPH_DATA", ROOT.parent / "shared" / "data"))
 CACHE = Path(os.environ.get("VIDEOGRAPH_BENCH", Path.home() / ".cache" / "videograph-bench"))
 WIDTH, HEIGHT, RATE = 1280, 720, 30
 SAMPLE_RATE = 48_000
+SMALL = (640, 360)
 MIN_HEIGHT = 360
 """Clips below would be blown up to 720p and be too easy to decode."""
 
@@ -45,6 +46,83 @@ def ten_minutes(seconds: int = 600, preset: str = "faster") -> Path:
         out.mux(sound.encode(None))
     part.rename(path)
     return path
+
+
+def long_video(hours: int, kind: str) -> Path:
+    """H.264 at 640x360 and 30 frames a second, copied together without encoding anew.
+
+    "busy" repeats the ten minutes of clips, "static" ten minutes of a room where for half a minute something
+    goes by. About 2 and 0.5 GB a day.
+    """
+    path = CACHE / f"{kind}_{hours}h_360p.mp4"
+    if not path.exists():
+        _repeated(_busy_part() if kind == "busy" else _static_part(), hours * 6, path)
+    return path
+
+
+def _busy_part() -> Path:
+    path = CACHE / "busy_part.mp4"
+    if not path.exists():
+        with av.open(str(ten_minutes())) as source:
+            source.streams.video[0].thread_type = "AUTO"
+            _encode(source.decode(video=0), path, crf=28)
+    return path
+
+
+def _static_part() -> Path:
+    path = CACHE / "static_part.mp4"
+    if not path.exists():
+        with av.open(str(DATA / "videos/persons_one_by_one.mp4")) as source:
+            frames = (f.reformat(SMALL[0], SMALL[1], "rgb24") for f in source.decode(video=0))
+            thing = [f.to_ndarray() for f, _ in zip(frames, range(300), strict=False)]
+        _encode(_room(thing), path, crf=28)
+    return path
+
+
+def _room(passing: list[np.ndarray]) -> Iterator[av.VideoFrame]:
+    """Ten minutes: the first picture with noise of a camera, and in the fifth minute all of them."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(scale=1.5, size=(8, *passing[0].shape)).astype(np.float32)
+    for index in range(600 * RATE):
+        at = (index - 300 * RATE) // 3  # ten pictures a second
+        picture = passing[at] if 0 <= at < len(passing) else passing[0]
+        shown = np.clip(picture + noise[index % len(noise)], 0, 255).astype(np.uint8)
+        yield av.VideoFrame.from_ndarray(shown, format="rgb24")
+
+
+def _encode(frames: Iterator[av.VideoFrame], path: Path, crf: int) -> None:
+    part = path.with_suffix(".part.mp4")
+    with av.open(str(part), "w", format="mp4") as out:
+        options = {"preset": "veryfast", "crf": str(crf)}
+        video = out.add_stream("libx264", rate=RATE, options=options)
+        (video.width, video.height), video.pix_fmt = SMALL, "yuv420p"
+        for index, frame in enumerate(frames):
+            small = frame.reformat(*SMALL, "yuv420p")
+            small.pts, small.time_base = index, Fraction(1, RATE)
+            small.pict_type = PictureType.NONE
+            out.mux(video.encode(small))
+        out.mux(video.encode(None))
+    part.rename(path)
+
+
+def _repeated(source: Path, times: int, path: Path) -> None:
+    """A file `times` over, its packets copied and their times moved on."""
+    part = path.with_suffix(".part.mp4")
+    with av.open(str(source)) as one:
+        packets = [(bytes(p), p.pts, p.dts, p.duration, p.is_keyframe)
+                   for p in one.demux(video=0) if p.size]  # fmt: skip
+        stream = one.streams.video[0]
+        length = sum(duration for _, _, _, duration, _ in packets)
+        with av.open(str(part), "w", format="mp4") as out:
+            video = out.add_stream_from_template(stream)
+            for k in range(times):
+                for data, pts, dts, duration, is_keyframe in packets:
+                    packet = av.Packet(data)
+                    packet.stream, packet.time_base = video, stream.time_base
+                    packet.pts, packet.dts = pts + k * length, dts + k * length
+                    packet.duration, packet.is_keyframe = duration, is_keyframe
+                    out.mux(packet)
+    part.rename(path)
 
 
 def _frames(n_frames: int) -> Iterator[av.VideoFrame]:

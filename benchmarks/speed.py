@@ -1,11 +1,12 @@
 """Speed and memory of the whole path, as ratios to pure decoding in the same run.
 
-    python benchmarks/speed.py [--runs 3] [--seconds 600] [--only TEXT] [--json out.json]
+    python benchmarks/speed.py [--runs 5] [--seconds 600] [--only TEXT] [--json out.json]
 
-Pure decode: PyAV decodes every frame of the file with automatic threads and converts nothing.
-Every line is the median over the runs, taken in turns in fresh processes, imports included.
-PySceneDetect's detect-adaptive stands beside (pip install scenedetect opencv-python-headless); it
-only finds cuts.
+What was computed before is not used (--no-cache). tau and overlap: of the scores and of the chosen spans
+with those of `exact`, see quality.py. Pure decode: PyAV decodes every frame of the file with automatic
+threads and converts nothing. Every line is the median over the runs, taken in turns in fresh processes,
+imports included. PySceneDetect's detect-adaptive stands beside (pip install scenedetect
+opencv-python-headless); it only finds cuts.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from media import DATA, ten_minutes
+from quality import against_exact
 
+SPEEDS = ("balanced", "fast", "exact")
+FLOOR = "decode every frame (PyAV, AUTO threads)"
+ANALYSIS = "summarize --speed {}, all but the skim"
 FORMS = "csv,edl,fcpxml,html,json,keyframes,otio,vtt"
 DECODE = (
     "import av, sys\n"
@@ -50,72 +56,89 @@ def measured(command: list[str]) -> tuple[float, float, float]:
 
 def summarize(video: Path, folder: str, *options: str) -> list[str]:
     command = [sys.executable, "-m", "videograph.cli", "summarize", str(video)]
-    return [*command, "-o", folder, "--force", *options]
+    return [*command, "-o", folder, "--force", "--no-cache", *options]
+
+
+def lines(video: Path, folder: Path) -> dict[str, list[str]]:
+    """The command behind each line of the table, the floor first."""
+    python = [sys.executable, "-c"]
+    long_static = DATA / "bad/long_static.mp4"
+    commands = {FLOOR: [*python, DECODE, str(video)]}
+    for speed in SPEEDS:
+        options = ("--speed", speed, "--export", FORMS)
+        commands[ANALYSIS.format(speed)] = summarize(video, str(folder / speed), *options)
+    rest = str(folder / "rest")
+    commands |= {
+        "skim of 15 %, exact (with balanced analysis)": summarize(video, rest, "--export", "mp4"),
+        "skim of 15 %, --copy (with balanced analysis)": summarize(
+            video, rest, "--export", "mp4", "--copy"
+        ),
+        "long_static.mp4 (2 h, 1 fps), all but the skim": summarize(
+            long_static, rest, "--export", FORMS
+        ),
+        "the whole command, skim included": summarize(video, rest),
+        "long_static.mp4, the whole command, skim included": summarize(long_static, rest),
+    }
+    if find_spec("scenedetect"):
+        commands["PySceneDetect detect-adaptive"] = [*python, SCENES, str(video)]
+    return commands
+
+
+def qualities(folder: Path) -> dict[str, dict[str, float]]:
+    """tau and overlap with `exact` of the lines whose summaries lie in the folder."""
+    found = {
+        speed: json.loads((folder / speed / "summary.json").read_text(encoding="utf-8"))
+        for speed in SPEEDS
+        if (folder / speed / "summary.json").exists()
+    }
+    if "exact" not in found:
+        return {}
+    return {
+        ANALYSIS.format(speed): against_exact(told, found["exact"]) for speed, told in found.items()
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--only", default="", help="lines that hold this text, beside the floor")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     video = ten_minutes(options.seconds)
-    python = [sys.executable, "-c"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         commands = {
-            "decode every frame (PyAV, AUTO threads)": [*python, DECODE, str(video)],
-            **{
-                f"summarize --speed {speed}, all but the skim": summarize(
-                    video, folder, "--speed", speed, "--export", FORMS
-                )
-                for speed in ("balanced", "fast", "exact")
-            },
-            "skim of 15 %, exact (with balanced analysis)": summarize(
-                video, folder, "--export", "mp4"
-            ),
-            "skim of 15 %, --copy (with balanced analysis)": summarize(
-                video, folder, "--export", "mp4", "--copy"
-            ),
-            "PySceneDetect detect-adaptive": [*python, SCENES, str(video)],
-            "long_static.mp4 (2 h, 1 fps), all but the skim": summarize(
-                DATA / "bad/long_static.mp4", folder, "--export", FORMS
-            ),
+            n: c for n, c in lines(video, folder).items() if n == FLOOR or options.only in n
         }
-        long_static = DATA / "bad/long_static.mp4"
-        commands["the whole command, skim included"] = summarize(video, folder)
-        commands["long_static.mp4, the whole command, skim included"] = summarize(
-            long_static, folder
-        )
-        try:
-            import scenedetect  # noqa: F401
-        except ImportError:
-            del commands["PySceneDetect detect-adaptive"]
-        floor = next(iter(commands))
-        commands = {n: c for n, c in commands.items() if n == floor or options.only in n}
         runs = [{name: measured(c) for name, c in commands.items()} for _ in range(options.runs)]
-    rows = {
-        name: {
-            "seconds": statistics.median(run[name][0] for run in runs),
-            "ratio": statistics.median(run[name][0] / run[floor][0] for run in runs),
-            "cpu_ratio": statistics.median(run[name][1] / run[floor][1] for run in runs),
-            "peak_mb": max(run[name][2] for run in runs),
-        }
-        for name in commands
-    }
+        quality = qualities(folder)
+    rows = {name: row_of(runs, name) | quality.get(name, {}) for name in commands}
     print(
-        f"\n{video.name}, {options.runs} runs, {os.cpu_count()} processors, {platform.machine()}\n"
+        f"\n{video.name}, {options.runs} runs, {os.cpu_count()} processors, {platform.machine()}, "
+        f"load {os.getloadavg()[0]:.1f}\n"
     )
-    print("| what | median s | ratio to decode | ratio of processor time | x realtime | peak MB |")
-    print("|---|---|---|---|---|---|")
+    print("| what | median s | ratio to decode | ratio of processor time | x realtime | peak MB "
+          "| tau | overlap |\n|---|---|---|---|---|---|---|---|")  # fmt: skip
     for name, row in rows.items():
         length = 7200 if name.startswith("long_static") else options.seconds
         print(
             f"| {name} | {row['seconds']:.1f} | {row['ratio']:.2f} | {row['cpu_ratio']:.2f} "
-            f"| {length / row['seconds']:.0f} | {row['peak_mb']:.0f} |"
+            f"| {length / row['seconds']:.0f} | {row['peak_mb']:.0f} "
+            f"| {row.get('tau', float('nan')):.3f} | {row.get('overlap', float('nan')):.2f} |"
         )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def row_of(runs: list[dict[str, tuple[float, float, float]]], name: str) -> dict[str, float]:
+    """Medians over the runs; ratios are taken within a run."""
+    return {
+        "seconds": statistics.median(run[name][0] for run in runs),
+        "ratio": statistics.median(run[name][0] / run[FLOOR][0] for run in runs),
+        "cpu_ratio": statistics.median(run[name][1] / run[FLOOR][1] for run in runs),
+        "peak_mb": max(run[name][2] for run in runs),
+    }
 
 
 if __name__ == "__main__":
