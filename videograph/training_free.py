@@ -52,7 +52,7 @@ def score_training_free(
     Figures and the variants tried: docs/results.md.
     """
     features = inputs.features[0]
-    frames = _principal(_centred(features))  # f, (T, d)
+    frames = _principal_frames(features)  # f, (T, d)
     pooled, weights = _training_free_objects(inputs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
     asked = GUIDE_SHARE * _asked(len(frames), guide)
@@ -64,7 +64,7 @@ def score_training_free(
         heard = edges.aggregate(y[None])[0]
         surprise = surprise + (y - heard).norm(dim=-1)
         z = unit(y + heard)  # Eq. 9
-    change = F.pad((features[1:] - features[:-1]).norm(dim=-1), (1, 0))
+    change = _change(features)
     scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
     is_about = guide is not None and guide.about is not None
     if guide is not None and guide.about is not None:
@@ -134,6 +134,28 @@ def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]
         weights = masked_softmax(5 * unusual, mask)
         pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
     return pooled, weights
+
+
+def _principal_frames(features: Tensor) -> Tensor:
+    """As `_principal(_centred(features))`, a chunk of steps at a time: a day's features are large."""
+    mean = features.mean(0)
+    some = features[:: -(-len(features) // N_SAMPLED)] if len(features) else features
+    probe = _directions(_centred(some, mean))
+    if probe is None:
+        return _centred(features, mean)
+    frames = features.new_empty(len(features), probe.shape[1])
+    for at in _chunks(len(features)):
+        frames[at] = _centred(features[at], mean) @ probe
+    return frames
+
+
+def _change(features: Tensor) -> Tensor:
+    """How far each step lies from the one before it, (T,); 0 for the first."""
+    change = features.new_zeros(len(features))
+    for at in _chunks(len(features) - 1):
+        after = features[at.start + 1 : at.stop + 1]
+        change[at.start + 1 : at.stop + 1] = (after - features[at][: len(after)]).norm(dim=-1)
+    return change
 
 
 def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
