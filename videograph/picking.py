@@ -18,6 +18,8 @@ EARLY_KEY = 0.9
 """A key frame after less than this share of the longest gap was set by an encoder that saw a cut."""
 NEWEST = 4096
 """Frames among which the one on the screen is looked for: 68 s at 60 frames a second."""
+MISSED_AMONG = 64
+"""The same where frames are skipped only between picks, and no decoder holds back more."""
 
 
 class Picker:
@@ -38,6 +40,15 @@ class Picker:
         self._held: tuple[int, VideoFrame] | None = None
         self._longest = 0  # ticks between two key frames
         self._last_pick = -1
+        self.missed = 0
+        """Picks for which another frame stands than the one on the screen."""
+
+    def wants(self, ticks: int, duration: Fraction) -> bool:
+        """Whether a moment of the grid falls on a frame that begins at `ticks` and lasts so long."""
+        if self._held is None:
+            return True
+        k = math.ceil((ticks - self._origin) / self.step)
+        return self._origin + k * self.step < ticks + duration
 
     def offer(self, ticks: int, frame: VideoFrame) -> Iterator[Picked]:
         """Show the next frame; gives the picks that the one before it stands for."""
@@ -70,6 +81,7 @@ class Picker:
     def _serve(self, twice_until: int) -> Iterator[Picked]:
         if self._held is None or twice_until <= self._due:
             return
+        self._count_missed()
         first, self._k = self._k, math.ceil((Fraction(twice_until, 2) - self._origin) / self.step)
         self._due = math.floor(2 * (self._origin + self._k * self.step))
         ticks, frame = self._held
@@ -82,6 +94,12 @@ class Picker:
             at = int(np.searchsorted(known, moment, side="right")) - 1
             on_screen = int(known[at]) if at >= 0 else ticks
             yield from self._picked(on_screen, frame, ticks)
+
+    def _count_missed(self) -> None:
+        assert self._held is not None
+        moment, held = self._due // 2, self._held[0]
+        on_screen = max((t for t in self._pts[-MISSED_AMONG:] if t <= moment), default=held)
+        self.missed += on_screen != held
 
     def _picked(self, ticks: int, frame: VideoFrame, cut: int) -> Iterator[Picked]:
         """The pick, unless that moment's frame was picked before."""

@@ -27,8 +27,14 @@ from videograph.records import Clock, ReadReport, VideoInfo
 
 __all__ = ["FrameBatch", "Reader", "grab", "open_media", "probe"]
 
-SAMPLING = {"NONE": "exact frames", "NONREF": "nearest reference frames", "NONKEY": "key frames"}
-"""What is told of each of FFmpeg's words for the frames that a decoder may skip."""
+SAMPLING = {
+    "NONE": "exact frames",
+    "PICKS": "exact frames",
+    "NONREF": "nearest reference frames",
+    "NONKEY": "key frames",
+}
+"""What is told of each way to skip: FFmpeg's words for the frames that a decoder leaves out, and "PICKS":
+frames that no other refers to, unless they are on the screen at a pick."""
 BATCH_STEPS = 32
 """Picks that are handed over at once: 16 s of video, 3.5 MB of pixels."""
 KEY_FRAMES = 60
@@ -66,10 +72,11 @@ class FrameBatch:
 class Reader:
     """Frames of a video sampled by presentation time, streamed in batches.
 
-    Pick k is the frame for the moment k / `steps_per_second` after the first frame: the one on the
-    screen ("exact"), or the nearest frame that others refer to ("balanced"). A frame is picked once, so a
-    slow or halting video has fewer picks than moments. "fast" decodes key frames only, where there are
-    enough of them (see `KEY_FRAMES`), and lets each stand for the picks around it; else it is "balanced".
+    Pick k is the frame on the screen k / `steps_per_second` after the first frame. A frame is picked once,
+    so a slow or halting video has fewer picks than moments. "exact" decodes every frame; "balanced" leaves
+    out those that are no picks and that no other frame refers to, which costs nothing but cuts that are
+    placed a frame or two late. "fast" decodes key frames only, where there are enough of them (see
+    `KEY_FRAMES`), and lets each stand for the picks around it; else the nearest frame that others refer to.
     `report` tells what was done, once all batches were taken.
 
     Args:
@@ -170,7 +177,7 @@ class Reader:
             clock=clock,
             decode_failures=decoder.failures,
             duration_shortfall=_shortfall(self.info, clock),
-            sampling=" and ".join(SAMPLING[skip] for skip in pace.used),
+            sampling=pace.told(),
             timestamps="guessed" if decoder.guessed else "file",
         )
 
@@ -191,10 +198,10 @@ class _Pace:
         keys, frames = decoder.gaps()
         if speed == "exact" or decoder.guessed or frames * REFERENCE_GAP_FRAMES > picker.step:
             self._set("NONE")
-        elif speed == "fast" and keys <= self.key_gap:
-            self._set("NONKEY")
+        elif speed == "fast":
+            self._set("NONKEY" if keys <= self.key_gap else "NONREF")
         else:
-            self._set("NONREF")
+            self._set("PICKS")
         if speed == "fast":
             # Costs about a level of luma in 255 and a fifth of the time; key frames are hardly changed.
             decoder.codec.options = {"skip_loop_filter": "all"}
@@ -202,8 +209,10 @@ class _Pace:
     def _set(self, skip: str) -> None:
         self.skip = skip
         self.used[skip] = None
-        self.decoder.codec.skip_frame = "DEFAULT" if skip == "NONE" else skip
-        self.picker.nearest = skip != "NONE"
+        self.decoder.codec.skip_frame = (
+            skip if skip.startswith("NON") and skip != "NONE" else "DEFAULT"
+        )
+        self.picker.nearest = skip in ("NONREF", "NONKEY")
         self.picker.repeats = skip == "NONKEY"
 
     def frames(self) -> Iterator[tuple[int, VideoFrame]]:
@@ -217,14 +226,26 @@ class _Pace:
                 if ticks - last_key > KEY_GAP_SLACK * self.key_gap:
                     self._set("NONREF")  # from a key frame on all references are there
                 last_key = ticks
+            if self.skip == "PICKS":
+                decoder.codec.skip_frame = "DEFAULT" if self._is_wanted(packet) else "NONREF"
             for ticks, frame in decoder.decode(packet):
-                if self.skip == "NONREF" and failures == decoder.failures:
+                if self.skip in ("PICKS", "NONREF") and failures == decoder.failures:
                     self._watch(before, ticks)
                 before, failures = ticks, decoder.failures
                 yield ticks, frame
             if decoder.refused_in_a_row >= GIVE_UP_PACKETS:
                 return
         yield from decoder.flush()
+
+    def _is_wanted(self, packet: Any) -> bool:
+        ticks = self.decoder.ticks_of(packet)
+        duration = Fraction(packet.duration or self.decoder.ticks_per_frame)
+        return ticks is None or self.picker.wants(ticks, duration)
+
+    def told(self) -> str:
+        """Which frames stand for the picks, in the words of `ReadReport.sampling`."""
+        used = ["NONREF" if skip == "PICKS" and self.picker.missed else skip for skip in self.used]
+        return " and ".join(dict.fromkeys(SAMPLING[skip] for skip in used))
 
     def _watch(self, before: int, ticks: int) -> None:
         """Skip no more if a pick's time and more went by without a frame that was there."""
