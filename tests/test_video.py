@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 from videograph.errors import UsageError, VideographError
 from videograph.records import ReadReport
@@ -212,6 +213,38 @@ def test_fast_takes_key_frames_only_where_they_are_dense(data: Path, bad: Path) 
     _, pts, _, report = read(data / "videos" / "persons_one_by_one.mp4", speed="fast")
     assert report.sampling == "key frames" and len(pts) == 279
     assert read(bad / "base.mp4", speed="fast")[3].sampling == "nearest reference frames"
+
+
+@pytest.fixture(scope="module")
+def ten_minutes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
+    """6,000 frames of 9 scenes, key frames every 10 s and at cuts; and where the scenes begin."""
+    path = tmp_path_factory.mktemp("long") / "scenes.mp4"
+    starts = [0, 437, 1044, 1871, 2650, 3333, 4075, 4912, 5555]
+    rng = np.random.default_rng(0)
+    scenes = [rng.integers(0, 256, (3, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in starts]
+    with av.open(str(path), "w") as out:
+        options = {"preset": "ultrafast", "g": "100", "forced-idr": "1"}
+        stream = out.add_stream("libx264", rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(6000):
+            scene = scenes[int(np.searchsorted(starts, index, side="right")) - 1]
+            frame = av.VideoFrame.from_ndarray(scene, format="rgb24")
+            frame.pict_type = PictureType.I if index in starts else PictureType.NONE
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path, starts
+
+
+def test_far_key_frames_are_enough_in_a_long_video(ten_minutes: tuple[Path, list[int]]) -> None:
+    """Sixty of them; each stands for the picks around it, none for the shot before it."""
+    path, starts = ten_minutes
+    images, pts, cuts, report = read(path, speed="fast")
+    assert report.sampling == "key frames" and report.clock.n_frames == 6000
+    frames = np.searchsorted(report.clock.pts, pts)
+    np.testing.assert_array_equal(frames, 5 * np.arange(1200))
+    exact = read(path, speed="exact")[0]
+    assert np.abs(images.astype(int) - exact).mean((1, 2, 3)).max() < 8
+    assert set(starts[1:]) <= set(np.searchsorted(report.clock.pts, cuts))
 
 
 def test_slow_video_loses_no_frame_to_skipping(bad: Path) -> None:
