@@ -14,7 +14,7 @@ FLOORS = {
     "errors": 0, "records": 0, "config": 0, "graph": 0, "losses": 0, "metrics": 0,
     "checkpoint": 0,
     "english": 0,
-    "attention": -0.2, "spatial": -0.1,
+    "attention": -0.2, "spatial": -0.1, "queries": 2.5,
     "decoding": 1, "picking": 1, "media": 1, "grabbing": 1, "steady": 1,
     "video": 1, "shots": 1, "summary": 1, "model": 1, "sample_scenes": 1, "sample": 2,
     "relevance": 1.5, "moments": 1.6, "answers": 2.6, "sight": 2.65, "ask": 2.7,

@@ -26,6 +26,7 @@ class Said:
     frame_mask: Tensor = field(default_factory=lambda: MASK)
     temporal: tuple[Edges, ...] = ()
     spatial: tuple[Edges, ...] = ()
+    concepts: Tensor | None = None
 
     @property
     def scores(self) -> Tensor:
@@ -182,3 +183,13 @@ def test_spread_tells_a_collapse() -> None:
     output = Said(torch.zeros(2, 6), torch.zeros(2, 6, 5))
     assert (losses.spread(output) < losses.COLLAPSED_SPREAD).all()
     assert (losses.spread(said()) > losses.COLLAPSED_SPREAD).all()
+
+
+def test_degrees_tell_one_hot_from_average() -> None:
+    output = said()
+    uniform = Edges(torch.zeros(2, 6, 3, 8), torch.zeros(2, 6, 3, 8), torch.tensor(1.0))
+    one_hot = Edges(torch.eye(6).repeat(2, 1, 1), torch.eye(6).repeat(2, 1, 1), torch.tensor(100.0))
+    output.temporal, output.spatial = (one_hot, one_hot), (uniform,)
+    found = losses.mean_degrees(output)
+    assert found["degree"] == pytest.approx(1) and found["object_degree"] == pytest.approx(3)
+    assert losses.mean_degrees(said()) == {}

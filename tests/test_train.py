@@ -201,6 +201,13 @@ def test_going_on_from_a_state_is_the_same_run(
         assert same_weights(rest.model, whole.model) and rest.history == whole.history
 
 
+def test_effective_degrees_are_logged(examples: list[Example]) -> None:
+    plan = make_plan(read_settings(None, [*TINY, "epochs=1"], TABLES), examples)
+    (row,) = learn(plan, examples[:3]).history
+    assert 1 <= row["degree"] <= max(e.n_steps for e in examples)
+    assert ("object_degree" in row) == plan.model.has_objects
+
+
 def test_one_video_can_be_learned_by_heart(examples: list[Example]) -> None:
     run = learned(
         examples[:1], "epochs=150", "accumulate=1", "target=importance", "model.dropout=0.0",

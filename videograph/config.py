@@ -119,6 +119,8 @@ class ModelConfig:
     the mean rating people give."""
     initial_score: float = 0.5
     """Score of every step before training: 0.5 with labels, the summary's share without."""
+    concept_head: bool = False
+    """True also says which of the query's concepts each step shows: the query-focused form learns it."""
     reconstruct: bool = False
     """True adds the decoder of Eq. 14, which training without labels needs and scoring does not."""
     dropout: float = 0.3
@@ -213,6 +215,10 @@ class TrainConfig:
     """Of first weights, order, dropout; the same seed on the same machine gives the same model."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": the GPU where there is one."""
+    crop_steps: int = 0
+    """Longest run of steps learned from at once, drawn anew each time: for hours of video. 0: all."""
+    n_queries: int = 0
+    """Queries of each video that an epoch draws in the query-focused form; 0: all."""
     save_seconds: float = 10.0
     """How often the state is kept that a killed run goes on from; it is kept between epochs."""
 
@@ -223,7 +229,16 @@ class TrainConfig:
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         for name in ("epochs", "batch_size", "accumulate"):
             _in_range(name, getattr(self, name), 1, 1_000_000)
-        for name in ("fold", "patience", "warmup_epochs", "save_seconds", "weight_decay", "seed"):
+        for name in (
+            "fold",
+            "patience",
+            "warmup_epochs",
+            "save_seconds",
+            "weight_decay",
+            "seed",
+            "crop_steps",
+            "n_queries",
+        ):
             _in_range(name, getattr(self, name), 0, 1_000_000_000)
         for name in ("learning_rate", "clip_norm"):
             _in_range(name, getattr(self, name), 1e-9, 1_000)

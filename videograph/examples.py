@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +34,12 @@ class Example:
     """What each user said of each step, (n_users, n_steps); None where only a mean is known."""
     is_rated: bool = False
     """True where users gave ratings, false where they chose frames."""
+    concepts: Tensor | None = None
+    """1 where a step shows a concept of the query, (n_steps, n_concepts) float32; None without query."""
+    video: str = ""
+    """Name of the video where it is asked more than once, each query an example."""
+    judge: Callable[[np.ndarray], float] | None = None
+    """How good scores (n_steps,) are, where that is not a rank correlation."""
 
     def __repr__(self) -> str:
         return f"Example({self.key!r}, n_steps={self.n_steps}, labels={self.has_labels})"
@@ -54,9 +60,16 @@ class Example:
 
     def to(self, device: torch.device) -> Example:
         """The same on another device; what is already there is not copied."""
-        said = {"keyframes": self.keyframes, "importance": self.importance}
+        said = {n: getattr(self, n) for n in ("keyframes", "importance", "concepts")}
         moved = {name: None if x is None else x.to(device) for name, x in said.items()}
         return replace(self, inputs=self.inputs.to(device), **moved)
+
+    def between(self, start: int, end: int) -> Example:
+        """The steps from start to one before end, as an example to learn from."""
+        steps = slice(start, end)
+        said = {n: getattr(self, n) for n in ("keyframes", "importance", "concepts")}
+        cut = {name: None if x is None else x[steps] for name, x in said.items()}
+        return replace(self, inputs=self.inputs.between(start, end), users=None, judge=None, **cut)
 
 
 def examples_of(dataset: Dataset, keys: Iterable[str] | None = None) -> list[Example]:
@@ -174,7 +187,10 @@ def batch_of(examples: Sequence[Example], keyframe_share: float) -> tuple[Inputs
     if not examples[0].has_labels:
         return inputs, None
     keyframes = _padded([e.keyframes for e in examples])
-    return inputs, Target(keyframes, _padded([e.importance for e in examples]), keyframe_share)
+    importance, concepts = (
+        _padded([getattr(e, n) for e in examples]) for n in ("importance", "concepts")
+    )
+    return inputs, Target(keyframes, importance, concepts, keyframe_share)
 
 
 def _padded(labels: Sequence[Tensor | None]) -> Tensor | None:

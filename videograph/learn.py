@@ -26,6 +26,7 @@ from videograph.losses import (
     UNSUPERVISED,
     LossWeights,
     Target,
+    mean_degrees,
     spread,
     total_loss,
 )
@@ -78,7 +79,13 @@ def make_plan(settings: Mapping[str, Mapping[str, Any]], examples: Sequence[Exam
         options["initial_score"] = loss.length_share
     elif train.target in ("importance", "soft"):
         options["head"] = "importance"
+    if train.objective == "supervised" and any(e.concepts is not None for e in examples):
+        options["concept_head"] = True
     options |= settings.get("model", {})
+    if options.get("concept_head") and options.get("language") == "none":
+        options["concept_head"] = False  # nothing is asked
+    if options.get("concept_head") and "concepts" not in settings.get("loss", {}):
+        loss = replace(loss, concepts=1.0)
     if loss.reconstruction > 0 and not options["reconstruct"]:
         raise UsageError(
             f"loss.reconstruction is {loss.reconstruction:g}, but model.reconstruct is false. Allowed: "
@@ -199,24 +206,30 @@ class Learner:
         row = {"epoch": self.epoch + 1, **parts, **self._validate()}
         self.epoch += 1
         self.history.append(row)
-        if self.mode == "last" or not self.best_epoch or row["tau"] > self._best_tau():
+        if self.mode == "last" or not self.best_epoch or row[self.measure] > self._best():
             self.best_epoch = self.epoch
             self.best_weights = {n: w.detach().clone() for n, w in self.kept.state_dict().items()}
 
-    def _best_tau(self) -> float:
-        return self.history[self.best_epoch - 1]["tau"]
+    @property
+    def measure(self) -> str:
+        """What the epoch is chosen by."""
+        return "f1" if self.mode == "judged" else "tau"
+
+    def _best(self) -> float:
+        return self.history[self.best_epoch - 1][self.measure]
 
     def _learn_epoch(self) -> dict[str, float]:
         config = self.plan.train
         self.model.train()
-        batches = _batches(self.train, config.batch_size)
+        drawn = _drawn(self.train, config.n_queries, config.crop_steps)
+        batches = _batches(drawn, config.batch_size)
         sums: dict[str, float] = {}
         for start in range(0, len(batches), config.accumulate):
             group = batches[start : start + config.accumulate]
             self._set_rate(self.epoch + start / len(batches))
             for name, value in self._step(group).items():
                 sums[name] = sums.get(name, 0.0) + value
-        return {name: value / len(self.train) for name, value in sums.items()}
+        return {name: value / len(drawn) for name, value in sums.items()}
 
     def _step(self, group: Sequence[Sequence[Example]]) -> dict[str, float]:
         """Move the weights once; loss and its parts, summed over videos."""
@@ -227,10 +240,12 @@ class Learner:
             inputs, target = batch_of(batch, self.keyframe_share)
             if self.plan.model.shuffle_frames:
                 inputs, target = _shuffled(inputs, target)
-            total, parts = total_loss(self.model(inputs), target, self.plan.loss)
+            output = self.model(inputs)
+            total, parts = total_loss(output, target, self.plan.loss)
+            told = {"loss": total.detach(), **{n: p.detach() for n, p in parts.items()}}
+            for name, value in {**told, **mean_degrees(output)}.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * len(batch)
             (total * (len(batch) / n_videos)).backward()
-            for name, value in {"loss": total, **parts}.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(batch)
         if not math.isfinite(sums["loss"]):
             raise VideographError(
                 f"training diverged in epoch {self.epoch + 1}: the loss is {sums['loss']}. Try a lower "
@@ -254,6 +269,8 @@ class Learner:
         """Mean rank correlation over the validation videos, and how much their scores differ."""
         if not self.validation:
             return {}
+        if self.mode == "judged":
+            return self._judge()
         taus, rhos, spreads = [], [], []
         mode = "mode2" if self.mode == "last" else self.mode
         for example in self.validation:
@@ -265,6 +282,15 @@ class Learner:
             spreads.append(float(spread(output)[0]))
         means = (float(np.mean(values)) for values in (taus, rhos, spreads))
         return dict(zip(("tau", "rho", "spread"), means, strict=True))
+
+    def _judge(self) -> dict[str, float]:
+        """Mean figure of the validation queries, as their examples measure it."""
+        found = []
+        for example in self.validation:
+            scores = predict(self.kept, example.inputs, self.plan.train.seed).scores[0]
+            assert example.judge is not None
+            found.append(example.judge(scores.double().cpu().numpy()))
+        return {"f1": float(np.mean(found))}
 
     def state(self) -> dict[str, Any]:
         """All that the run needs to go on, as tensors and plain values."""
@@ -309,11 +335,12 @@ class Learner:
     def _notes(self, model: VideoGraph) -> Iterator[str]:
         if self.mode == "last" and self.plan.train.objective != "unsupervised":
             yield "No validation videos chose the epoch: the last one was kept."
-        outputs = [predict(model, e.inputs.to("cpu")) for e in self.train]
+        videos = {e.video or e.key: e for e in self.train}.values()  # of a video's queries, one
+        outputs = [predict(model, e.inputs.to("cpu")) for e in videos]
         flat = sum(float(spread(output)[0]) < COLLAPSED_SPREAD for output in outputs)
-        if flat > len(self.train) / 2:
+        if flat > len(videos) / 2:
             yield (
-                f"Scores of {flat} of {len(self.train)} training videos hardly differ within the video: the "
+                f"Scores of {flat} of {len(videos)} training videos hardly differ within the video: the "
                 "model settled on a constant. Try another learning_rate, or more weight on loss.diversity."
             )
 
@@ -354,9 +381,11 @@ def _check(plan: Plan, train: Sequence[Example]) -> None:
 
 
 def _mode(config: TrainConfig, validation: Sequence[Example]) -> str:
-    """How the epoch is chosen: "mode1", "mode2" or "last"."""
+    """How the epoch is chosen: "mode1", "mode2", "judged" or "last"."""
     if config.objective == "unsupervised" or config.select == "last" or not validation:
         return "last"
+    if config.select == "auto" and all(e.judge is not None for e in validation):
+        return "judged"
     if config.select != "auto":
         if config.select == "mode1" and any(e.users is None for e in validation):
             raise UsageError(
@@ -383,11 +412,30 @@ def _batches(examples: Sequence[Example], size: int) -> list[list[Example]]:
     return [batches[i] for i in torch.randperm(len(batches)).tolist()]
 
 
+def _drawn(examples: Sequence[Example], n_queries: int, crop_steps: int) -> list[Example]:
+    """What an epoch learns from: all, or so many queries of each video, and no longer runs of steps."""
+    by_video: dict[str, list[Example]] = {}
+    for example in examples:
+        by_video.setdefault(example.video or example.key, []).append(example)
+    drawn = []
+    for group in by_video.values():
+        order = torch.randperm(len(group)).tolist() if 0 < n_queries < len(group) else None
+        drawn += group if order is None else [group[i] for i in order[:n_queries]]
+    return [_cropped(e, crop_steps) for e in drawn] if crop_steps else drawn
+
+
+def _cropped(example: Example, n_steps: int) -> Example:
+    if example.n_steps <= n_steps:
+        return example
+    start = int(torch.randint(example.n_steps - n_steps + 1, ()).item())
+    return example.between(start, start + n_steps)
+
+
 def _shuffled(inputs: Inputs, target: Target | None) -> tuple[Inputs, Target | None]:
     inputs, order = inputs.shuffled(int(torch.randint(1 << 31, ()).item()))
     if target is None:
         return inputs, None
-    said = {"keyframes": target.keyframes, "importance": target.importance}
+    said = {n: getattr(target, n) for n in ("keyframes", "importance", "concepts")}
     return inputs, replace(
         target, **{n: None if x is None else x[:, order] for n, x in said.items()}
     )

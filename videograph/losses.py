@@ -38,6 +38,11 @@ class Outcome(Protocol):
         ...
 
     @property
+    def concepts(self) -> Tensor | None:
+        """Whether a step shows what a word names, before the sigmoid, (B, T, M)."""
+        ...
+
+    @property
     def features(self) -> Tensor:
         """phi~, input features with rows of length 1, (B, T, dim)."""
         ...
@@ -70,6 +75,8 @@ class Target:
     """1 for key frames, 0 for others, (B, T) float32."""
     importance: Tensor | None = None
     """Mean rating, (B, T) float32 in [0, 1]."""
+    concepts: Tensor | None = None
+    """1 where a step shows a concept of the query, (B, T, M) float32."""
     keyframe_share: float = 0.15
     """Share of key frames over the training videos: balances the classes of Eq. 11."""
 
@@ -86,6 +93,8 @@ class LossWeights:
     """Squared error to the mean rating (ours)."""
     ranking: float = 0.0
     """Order of pairs of steps (ours): what a rank correlation measures."""
+    concepts: float = 0.0
+    """eta: which of a query's concepts each step shows (section 9)."""
     structure: float = 0.01
     """beta: graph-structure regularisation, Eq. 12 or 13."""
     regulariser: str = "entropy"
@@ -132,6 +141,12 @@ def keyframe_loss(
 def importance_loss(scores: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Squared error to the mean rating, both (B, T) in [0, 1] (ours)."""
     return _mean((scores - target) ** 2, mask)
+
+
+def concept_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Cross entropy of the concepts of a query, mean over concepts, then steps; both (B, T, M)."""
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return _mean(losses.mean(-1), mask)
 
 
 def ranking_loss(logits: Tensor, target: Tensor, mask: Tensor, n_lags: int = 16) -> Tensor:
@@ -248,6 +263,10 @@ def _told_parts(output: Outcome, target: Target, weights: LossWeights) -> dict[s
         parts["keyframes"] = keyframe_loss(output.logits, wanted, mask, share)
     if weights.importance:
         parts["importance"] = importance_loss(output.scores, _given(target, "importance"), mask)
+    if weights.concepts:
+        if output.concepts is None:
+            raise UsageError("the model finds no concepts. Build it with concept_head = true.")
+        parts["concepts"] = concept_loss(output.concepts, _given(target, "concepts"), mask)
     if weights.ranking:
         parts["ranking"] = ranking_loss(output.logits, _given(target, "importance"), mask)
     return parts
@@ -270,8 +289,20 @@ def spread(output: Outcome) -> Tensor:
 @torch.no_grad()
 def effective_degree(edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
     """Mean exp(H) over the real nodes of each graph: 1 = each listens to one, n = to all alike."""
-    real = edges.entropy().new_ones(edges.q.shape[:-1]) if edges.mask is None else edges.mask
-    return (edges.entropy().exp() * real).sum(-1) / edges.n_valid.clamp(min=1)
+    degrees = edges.entropy().exp()
+    real = torch.ones_like(degrees) if edges.mask is None else edges.mask
+    return (degrees * real).sum(-1) / edges.n_valid.clamp(min=1)
+
+
+@torch.no_grad()
+def mean_degrees(output: Outcome) -> dict[str, float]:
+    """`effective_degree` over recursions and videos: of frames ("degree") and, where two or more meet, of
+    objects ("object_degree"). Sparse graphs are left out: their entropy would be a pass of its own."""
+    frames = [effective_degree(e).mean() for e in output.temporal if isinstance(e, Edges)]
+    objects = [effective_degree(e)[e.n_valid > 1] for e in output.spatial]
+    met = [x.mean() for x in objects if len(x)]
+    found = {"degree": frames, "object_degree": met}
+    return {name: float(torch.stack(x).mean()) for name, x in found.items() if x}
 
 
 def _means(x: Tensor, mask: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ N slots for objects, R real objects in all, M words, d width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, cast
 
@@ -326,7 +326,7 @@ class VideoGraph(nn.Module, Checkpointed):
         words, word_mask = self._words(inputs)  # u, (B, M, d)
         frames = self._frames(inputs, words, word_mask)  # f^, (B, T, d)
         pooled, spatial, object_weights = self._objects(inputs, frames, words, word_mask)  # g^0..K
-        nodes = _keep(self.norm(_joined([self.join], frames, pooled[:1])[0]), mask)  # z^0, Eq. 3
+        nodes = _keep(self.norm(next(_joined([self.join], frames, pooled[:1]))), mask)  # z^0, Eq. 3
         steps = [_step(self.temporal, k) for k in range(self.config.n_recursions)]
         said = _joined([step.join for step in steps], frames, pooled[1:])  # W_2 [f^ ; g^k]
         # Of a very long video only the last graph is kept: each holds two arrays as large as `nodes`.
@@ -449,18 +449,15 @@ def _keep(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
 
 
-def _joined(joins: Sequence[nn.Linear], frames: Tensor, pooled: Sequence[Tensor]) -> list[Tensor]:
+def _joined(
+    joins: Sequence[nn.Linear], frames: Tensor, pooled: Sequence[Tensor]
+) -> Iterator[Tensor]:
     """W [f^ ; g^k] of each k, or W f^ without objects; what frames say is the same wherever W is."""
     width, said = frames.shape[-1], {}
-    for join in joins:
+    for k, join in enumerate(joins):
         if join not in said:
             said[join] = F.linear(frames, join.weight[:, :width], join.bias)
-    if not pooled:
-        return [said[join] for join in joins]
-    return [
-        said[join] + F.linear(g, join.weight[:, width:])
-        for join, g in zip(joins, pooled, strict=True)
-    ]
+        yield said[join] + F.linear(pooled[k], join.weight[:, width:]) if pooled else said[join]
 
 
 def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:

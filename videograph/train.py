@@ -31,11 +31,16 @@ from videograph.datasets._splits import Fold, load_splits
 from videograph.errors import UsageError, VideographError
 from videograph.examples import Example, examples_of, with_others_words
 from videograph.learn import TABLES, Learned, Learner, Plan, learn, make_plan
+from videograph.queries import query_examples
 from videograph.records import Hook, no_hook
 
 CONFIG, STATE, LOSSES, CURVES, MODEL = (
     "config.toml", "state.pt", "losses.csv", "losses.png", "model",
 )  # fmt: skip
+QUERY_SPLITS = ("leave_one_out", "validation", "all")
+"""Allowed values of `TrainConfig.splits` where videos come with queries."""
+JUDGES = 9
+"""Queries of the validation video that choose the epoch: on hours of video each costs a second."""
 VALIDATION_SHARE = 0.2
 """Share of the videos that choose the epoch where splits = "validation"."""
 
@@ -154,6 +159,8 @@ def load_videos(settings: Settings) -> Loaded:
     dataset = load_dataset(
         config.dataset, features=config.features or None, words=config.words or None
     )
+    if dataset.query_videos:
+        return _load_queries(config, dataset)
     fold = _fold(config, dataset)
     training, validation = examples_of(dataset, fold.train), examples_of(dataset, fold.val)
     if settings.get("model", {}).get("language") == "shuffled":
@@ -185,6 +192,26 @@ def _fold(config: TrainConfig, dataset: Dataset) -> Fold:
     return folds[config.fold]
 
 
+def _load_queries(config: TrainConfig, dataset: Dataset) -> Loaded:
+    """All queries of some videos to learn from, those of another to choose the epoch by.
+
+    "leave_one_out" leaves the fold's video for the test; which of the others validates turns with the seed.
+    """
+    keys = list(dataset.query_videos)
+    if config.objective != "supervised" or config.splits not in QUERY_SPLITS:
+        raise UsageError(
+            f'objective is "{config.objective}", splits is "{config.splits}". Allowed for queries: '
+            f"supervised; {', '.join(QUERY_SPLITS)}."
+        )
+    if config.splits == "leave_one_out":
+        if config.fold >= len(keys):
+            raise UsageError(f"fold is {config.fold}. Allowed: 0 to {len(keys) - 1}.")
+        del keys[config.fold]
+    held = keys.pop(config.seed % len(keys)) if config.splits != "all" and len(keys) > 1 else None
+    judges = query_examples(dataset, [held]) if held else []
+    return Loaded(dataset, query_examples(dataset, keys), judges[:: -(-len(judges) // JUDGES) or 1])
+
+
 def _unlabelled(config: TrainConfig) -> list[Example]:
     if not config.unlabelled:
         return []
@@ -207,7 +234,7 @@ def _origin(plan: Plan, loaded: Loaded, learned: Learned, name: str) -> Origin:
         name=name,
         objective=plan.train.objective,
         dataset=dataset.name,
-        videos=tuple(e.key for e in loaded.training),
+        videos=tuple(dict.fromkeys(e.video or e.key for e in loaded.training)),
         epoch=learned.epoch,
         seed=plan.train.seed,
         versions={"python": platform.python_version()}
@@ -329,17 +356,20 @@ def _curves(history: Sequence[Mapping[str, float]], kept: int) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
-    validated = "tau" in history[0]
+    measured = [name for name in ("tau", "rho", "f1") if name in history[0]]
+    validated = bool(measured)
     losses = figure.add_subplot(1, 2 if validated else 1, 1)
-    for name in (n for n in history[0] if n not in ("epoch", "tau", "rho", "spread")):
+    others = ("epoch", "spread", "degree", "object_degree", *measured)
+    for name in (n for n in history[0] if n not in others):
         _draw(losses, history, name)
     losses.set_title("losses on the training videos, before weighing")
     _finish_axes(losses, kept)
     if validated:
         agreement = figure.add_subplot(1, 2, 2)
-        for name in ("tau", "rho"):
+        for name in measured:
             _draw(agreement, history, name)
-        agreement.set_title("rank correlation on the validation videos")
+        what = "F1 of the queries of" if "f1" in measured else "rank correlation on"
+        agreement.set_title(f"{what} the validation videos")
         _finish_axes(agreement, kept)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

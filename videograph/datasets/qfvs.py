@@ -2,7 +2,10 @@
 
 An h5, alone or in a folder `qfvs`: a group per video with `tags` (n_shots, n_concepts) 0/1 and
 `queries/NAME` holding `concepts` (columns of tags) and `oracle` (shots, from 0); the attribute
-`concepts` names the columns.
+`concepts` names the columns. A `concept_vectors.npy` beside it holds a word vector for each column.
+
+The tags say what is in a shot. As published they are what people saw, and the score is computed from
+them too: whoever reads them as a video's content is told what a perfect detector would see.
 """
 
 from __future__ import annotations
@@ -16,6 +19,10 @@ from videograph.datasets import Dataset, Query, QueryVideo, natural
 from videograph.datasets._h5 import array, naming, open_h5, text
 from videograph.errors import VideographError
 
+FEATURES = "concept_tags"
+"""What stands in for frames and objects, since the set has no pixels."""
+SHARE_OF_SHOTS = 0.02
+"""Length of a machine summary, as a share of the shots: UniVTG's convention, the original sets none."""
 FORM = "an h5 of query-focused summaries, its name holding qfvs, or the folder qfvs around it"
 
 
@@ -42,7 +49,47 @@ def load(path: Path) -> Dataset:
                     videos[key] = _video(key, file[key], len(concepts))
     if not videos:
         raise VideographError(f"{source} holds no videos: no group has queries.")
-    return Dataset("qfvs", source, query_videos=videos, concepts=concepts)
+    named = "concept_vectors" if vectors_file(source).is_file() else "one_hot"
+    return Dataset(
+        "qfvs", source, query_videos=videos, concepts=concepts, features=FEATURES,
+        text_encoder=named,
+    )  # fmt: skip
+
+
+def vectors_file(source: Path) -> Path:
+    """Where the word vectors of the concepts are looked for."""
+    return source.parent / "concept_vectors.npy"
+
+
+def concept_vectors(dataset: Dataset) -> np.ndarray:
+    """A row of length 1 for each concept, (n_concepts, dim) float32: word vectors, or one-hot without.
+
+    Raises:
+        VideographError: the file of vectors has other rows than there are concepts.
+    """
+    n_concepts = next(iter(dataset.query_videos.values())).tags.shape[1]
+    file = vectors_file(dataset.path)
+    if not file.is_file():
+        return np.eye(n_concepts, dtype=np.float32)
+    try:
+        vectors = np.load(file, allow_pickle=False).astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise VideographError(f"{file} cannot be read as an array ({error}).") from error
+    if vectors.ndim != 2 or len(vectors) != n_concepts:
+        raise VideographError(
+            f"{file} has shape {vectors.shape}. Allowed: ({n_concepts}, dim), a row for each concept."
+        )
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+
+def n_chosen(video: QueryVideo) -> int:
+    """Shots of a machine summary."""
+    return max(1, int(SHARE_OF_SHOTS * video.n_shots))
+
+
+def best_shots(scores: np.ndarray, n: int) -> np.ndarray:
+    """The best-scored shots, earlier ones first among equals, (n,)."""
+    return np.sort(np.argsort(-scores, kind="stable")[:n])
 
 
 def _video(key: str, group: Any, n_concepts: int) -> QueryVideo:

@@ -56,6 +56,12 @@ def predict(
             "Try --model training-free."
         )
     attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
+    if dataset.query_videos:
+        from videograph.evaluate._answers import answers
+
+        scores, learned = answers(dataset, model)
+        write_scores(path, scores, attributes | {TRAINED_ON: learned})
+        return replace(read_scores(path), name=path.stem)
     if words is not None:
         attributes["words"] = words
         scores, attributes[TRAINED_ON] = _guided(dataset, words), ""

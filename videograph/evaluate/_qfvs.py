@@ -12,13 +12,12 @@ import numpy as np
 
 from videograph.datasets import Dataset, Query, QueryVideo
 from videograph.datasets._splits import Fold, Splits
+from videograph.datasets.qfvs import best_shots, n_chosen
 from videograph.errors import VideographError
 from videograph.evaluate._scores import ALL, ScoreFile
 from videograph.evaluate._table import Column, Row, Values, collect
 from videograph.metrics import semantic_matching
 
-SHARE_OF_SHOTS = 0.02
-"""Length of a machine summary, as a share of the shots: UniVTG's convention, the original sets none."""
 COLUMNS = [
     Column(
         "f1", "F1, QFVS", "semantic-IoU matching of the best 2 % shots with the oracle, in %", 1
@@ -32,16 +31,6 @@ COLUMNS = [
 ]
 Chooser = Callable[[QueryVideo, Query], np.ndarray]
 """Shots of the machine summary, or (n_draws, n_chosen) of them."""
-
-
-def n_chosen(video: QueryVideo) -> int:
-    """Shots of a machine summary."""
-    return max(1, int(SHARE_OF_SHOTS * video.n_shots))
-
-
-def best_shots(scores: np.ndarray, n: int) -> np.ndarray:
-    """The best-scored shots, earlier ones first among equals, (n,)."""
-    return np.sort(np.argsort(-scores, kind="stable")[:n])
 
 
 def swapped(video: QueryVideo, query: Query) -> Query:
