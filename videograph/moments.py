@@ -69,11 +69,14 @@ def _same_time(first: Evidence, second: Evidence) -> bool:
     return 2 * (end - start) >= shorter
 
 
-def cut_out(shots: Shots, evidence: Sequence[Evidence], clock: Clock) -> tuple[Shots, np.ndarray]:
+def cut_out(
+    shots: Shots, evidence: Sequence[Evidence], clock: Clock, refused: Sequence[Evidence] = ()
+) -> tuple[Shots, np.ndarray]:
     """Shots cut also where an answer starts and ends, and which of them lie in one, (n_shots,) bool.
 
     What people ask for is often shorter than a shot; cut out, it fits into a summary. The moment has a
-    margin, and a cut of the video that lies within the margin bounds it instead.
+    margin, and a cut of the video that lies within the margin bounds it instead. What they refuse is
+    cut out without a margin, and is no answer.
     """
     answering = np.zeros(shots.n_frames, dtype=bool)
     cuts = set(shots.bounds[1:, 0].tolist())
@@ -81,7 +84,11 @@ def cut_out(shots: Shots, evidence: Sequence[Evidence], clock: Clock) -> tuple[S
     for piece in evidence:
         start, end = _with_margin(piece, clock, inner)
         answering[start:end] = True
-    changes = np.flatnonzero(np.diff(answering)) + 1
+    unwanted = np.zeros(shots.n_frames, dtype=bool)
+    for piece in refused:
+        unwanted[clock.frame_at(piece.start_seconds) : clock.frame_at(piece.end_seconds) + 1] = True
+    answering &= ~unwanted
+    changes = np.flatnonzero(np.diff(answering) | np.diff(unwanted)) + 1
     edges = np.unique(np.concatenate([[0], inner, changes, [shots.n_frames]])).astype(np.int64)
     cut = Shots(np.stack([edges[:-1], edges[1:]], axis=1))
     return cut, answering[edges[:-1]]

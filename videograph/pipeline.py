@@ -79,7 +79,7 @@ def summarize(
     told = sight.told(kept)
     heard = heard_by(words, told.texts, kept)
     led = guide(heard, features.seconds, pictures=features.features, encoder=features.encoder)
-    shots, answering = cut_out(shots, led.evidence, clock)
+    shots, answering = cut_out(shots, led.evidence, clock, led.refused)
 
     from videograph.scoring import score_video  # torch: not before a frame was read
 

@@ -80,6 +80,8 @@ class Guide:
     """The same of what the user wants to be left out."""
     evidence: tuple[Evidence, ...] = ()
     """What answers the query, best first; only where it is not unwanted."""
+    refused: tuple[Evidence, ...] = ()
+    """What is unwanted, worst first."""
 
     @property
     def is_answered(self) -> bool:
@@ -121,6 +123,7 @@ def guide(
         answers=answers,
         unwanted=refused,
         evidence=tuple(evidence[:MAX_EVIDENCE]),
+        refused=tuple(refusals),
     )
 
 
@@ -265,7 +268,7 @@ def _standard(near: np.ndarray) -> np.ndarray | None:
 
 
 def guided(scores: np.ndarray, words: Guide) -> np.ndarray:
-    """Scores of any model in [0, 1], led by the user's words: what answers comes first, the rest after.
+    """Scores of any model in [0, 1], led by the user's words: answers first, what is unwanted at 0.
 
     Args:
         scores: (n_steps,) float32.
@@ -274,5 +277,5 @@ def guided(scores: np.ndarray, words: Guide) -> np.ndarray:
     if words.is_answered and words.answers is not None:
         scores = (1 - QUERY_SHARE) * scores + QUERY_SHARE * words.answers
     if words.unwanted is not None:
-        scores = scores * (1 - _certain(words.unwanted))
+        scores = np.where(words.unwanted >= ANSWERS, 0, scores)
     return scores.astype(np.float32)

@@ -20,8 +20,9 @@ TRAINING_FREE_SCALE = 1.0
 """Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
 OBJECT_SHARE, WORD_SHARE = 0.5, 0.3
 """Length of the object and the word part of a training-free node, beside a frame part of about 1."""
-GUIDE_SHARE = 0.3
-"""Length of the part of a node that says how near it is to what is asked, or to the title."""
+ABOUT_SHARE, ASKED_SHARE = 0.3, 1.0
+"""Length of the part of a node that says how near it is to the title, and how far it answers a user: who
+asks wants the moments that answer tied together, as closely as by what is seen."""
 ABOUT_WEIGHT = 0.2
 """Weight of the nearness to the title beside all else: chosen on folds of TVSum, docs/results.md."""
 SMOOTHED_STEPS = 17
@@ -55,7 +56,7 @@ def score_training_free(
     frames = _principal_frames(features)  # f, (T, d)
     pooled, weights = _training_free_objects(inputs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
-    asked = GUIDE_SHARE * _asked(len(frames), guide)
+    asked = _asked(len(frames), guide)
     z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
     for g in pooled:
         own = [z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said, asked]
@@ -96,8 +97,14 @@ def score_training_free(
 
 def _asked(n_steps: int, guide: Guide | None) -> Tensor:
     """What words say of each step, a column for each thing they tell of, (T, 0 to 3)."""
-    parts = () if guide is None else (guide.about, guide.answers, guide.unwanted)
-    told = [torch.as_tensor(part)[:, None] for part in parts if part is not None]
+    if guide is None:
+        return torch.zeros(n_steps, 0)
+    parts = (
+        (ABOUT_SHARE, guide.about),
+        (ASKED_SHARE, guide.answers),
+        (ASKED_SHARE, guide.unwanted),
+    )
+    told = [share * torch.as_tensor(part)[:, None] for share, part in parts if part is not None]
     return torch.cat(told, -1) if told else torch.zeros(n_steps, 0)
 
 
