@@ -1,5 +1,6 @@
 # make demo                the main job on a drawn sample video
 # make demo VIDEO=my.mp4   the main job on your video
+# make bench               every figure of docs/performance.md, into bench/; hours
 # make test                lint, types and the whole test suite
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 SEED ?= 0
 DEMO_DIR ?= demo
 
-.PHONY: demo test lint clean install
+.PHONY: demo test bench lint clean install
 
 install: $(VENV)/.installed
 
@@ -28,5 +29,8 @@ lint: install
 test: lint
 	$(BIN)/python -m pytest -q -n 2
 
+bench: install
+	$(BIN)/python benchmarks/bench.py --out bench $(if $(QUICK),--quick)
+
 clean:
-	rm -rf $(VENV) demo build dist
+	rm -rf $(VENV) bench demo build dist

@@ -1,32 +1,176 @@
-"""Time and peak memory of the temporal layer (Eq. 8-9 and the entropy of Eq. 12), beside a plain dense one.
+"""Scoring of long videos: time, memory and agreement of the whole model's forward, and of one layer.
 
-    python benchmarks/temporal_graph.py [--steps 300,1200,7200,14400] [--width 256] [--threads 2]
+    python benchmarks/temporal_graph.py [--steps 300,3000,28800,172800] [--width 256] [--runs 5]
+        [--json out.json] [--layers] [--no-agreement]
 
-Every cell is a process of its own, so that its peak is its own. "scoring" is one recursion without
-gradients, "training" one with L_reg and backward. A dense cell that would not fit in --memory is left
-out and says what its edges alone would take.
+Steps are real ones (TVSum, MobileNetV2, 40 videos one after the other, repeated with noise), without
+objects and words. Every cell is a process of its own, so that its peak is its own; a figure is the
+median of the runs. Forms that grow with the square of the steps are left out where they would take more
+than --memory or --quadratic-steps, and say so. --layers adds one temporal layer alone, with its training.
+
+Agreement: Kendall's tau between the scores of the sparse and of the full graph on four hours (28,800
+steps), by a model trained here for a few epochs on TVSum and by the training-free form.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import h5py
+import numpy as np
 import torch
+from media import CACHE, DATA
 from torch import Tensor
 
+from videograph import training_free
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges
 from videograph.losses import entropy_regulariser
-from videograph.model import TemporalStep
+from videograph.model import Inputs, TemporalStep, VideoGraph
 
-FORMS = ("dense", "linear", "sparse")
+FORMS = ("sparse", "full", "dense", "attention", "training-free")
+TOLD = {
+    "sparse": "ours, sparse",
+    "full": "ours, full",
+    "dense": "ours, adjacency written down",
+    "attention": "plain attention, two layers",
+    "training-free": "training-free",
+}
+QUADRATIC = ("full", "dense", "attention")
+NOISE = 0.05
+"""Noise of repeated steps, in standard deviations of the features."""
+LAYER_FORMS = ("dense", "linear", "sparse")
 DENSE_COPIES = {"scoring": 2, "training": 7}
 """Matrices of n_steps x n_steps that the plain layer holds at once, counted at 7,200 steps."""
+AGREEMENT_STEPS = 28_800
+
+
+def real_steps(n_steps: int, width: int | None = None) -> Tensor:
+    """Features (1, n_steps, 1280): those of TVSum again and again, each time under fresh noise."""
+    with h5py.File(DATA / "tvsum/tvsum_mobilenetv2.h5") as file:
+        names = sorted(name for name in file if name.startswith("video_"))
+        real = np.concatenate([file[name]["features"][:] for name in names])  # float16
+    rng = np.random.default_rng(0)
+    noise = NOISE * float(real[::50].astype(np.float32).std())
+    steps = torch.empty(1, n_steps, real.shape[1])
+    for start in range(0, n_steps, 1024):
+        rows = np.arange(start, min(n_steps, start + 1024))
+        chunk = real[rows % len(real)].astype(np.float32)
+        if start >= len(real):
+            chunk += noise * rng.standard_normal(chunk.shape, np.float32)
+        steps[0, start : start + len(rows)] = torch.from_numpy(chunk)
+    return steps
+
+
+def inputs_of(n_steps: int) -> Inputs:
+    return Inputs(real_steps(n_steps), torch.ones(1, n_steps, dtype=torch.bool))
+
+
+def model_of(form: str, dim: int, width: int) -> torch.nn.Module:
+    """The network of a form, seeded, not trained."""
+    torch.manual_seed(0)
+    if form == "attention":
+        from train_speed import Scorer
+
+        return Scorer(dim, width).eval()
+    kind = "full" if form == "dense" else form
+    if form == "dense":
+        Edges.aggregate = lambda self, values: self.dense() @ values
+    return VideoGraph(ModelConfig(dim, width=width, temporal_edges=kind)).eval()
+
+
+def forward(form: str, n_steps: int, width: int, device: str) -> dict[str, float]:
+    """Seconds, processor seconds, MB at the peak and MB above what was held before scoring."""
+    inputs = inputs_of(n_steps).to(device)
+    warm = Inputs(inputs.features[:, :300], inputs.frame_mask[:, :300])
+    score = scorer(form, inputs.features.shape[-1], width, device)
+    score(warm)  # kernels are chosen, libraries loaded
+    before = resident_mb()
+    start, cpu = time.perf_counter(), time.process_time()
+    score(inputs)
+    if device == "cuda":
+        torch.cuda.synchronize()
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak, "added_mb": peak - before}
+
+
+def scorer(form: str, dim: int, width: int, device: str) -> Any:
+    if form == "training-free":
+        return lambda inputs: training_free.score_training_free(inputs, None, 10)
+    model = model_of(form, dim, width).to(device)
+    plain = form == "attention"
+
+    @torch.inference_mode()
+    def score(inputs: Inputs) -> None:
+        output = model(inputs.features) if plain else model(inputs)
+        if not plain and output.temporal:
+            output.temporal[-1].top(10) if form != "dense" else None  # what `explain` shows
+
+    return score
+
+
+def resident_mb() -> float:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+# -- agreement of the sparse graph with the full one --
+
+
+def agreement(n_steps: int, width: int) -> dict[str, float]:
+    """Kendall's tau between the scores of the two graphs, of both forms."""
+    from scipy.stats import kendalltau
+
+    inputs = inputs_of(n_steps)
+    model = VideoGraph.from_pretrained(trained(width)).eval()
+    found: dict[str, list[np.ndarray]] = {"model": [], "training_free": []}
+    for kind in ("full", "sparse"):
+        model.config = replace(model.config, temporal_edges=kind)
+        with torch.inference_mode():
+            found["model"].append(model(inputs).scores[0].numpy())
+        found["training_free"].append(scored_freely(inputs, kind))
+    return {name: float(kendalltau(*pair).statistic) for name, pair in found.items()}
+
+
+def scored_freely(inputs: Inputs, kind: str) -> np.ndarray:
+    """Training-free scores with the graph of that kind, whatever the length."""
+    full_steps = inputs.features.shape[1] if kind == "full" else 1
+    with patch.object(
+        training_free, "ModelConfig", partial(ModelConfig, full_steps=full_steps)
+    ) as m:
+        m.n_recursions = ModelConfig.n_recursions
+        return training_free.score_training_free(inputs, None, 10).scores
+
+
+def trained(width: int, epochs: int = 5) -> Path:
+    """A model trained on TVSum's frames alone, kept in the cache folder."""
+    folder = CACHE / f"tvsum_frames_{width}"
+    if not (folder / "model").exists():
+        command = [sys.executable, "-m", "videograph.cli", "train", "--name", folder.name]
+        command += ["--runs", str(CACHE), "--force", f"dataset={DATA / 'tvsum'}"]
+        command += ["features=mobilenetv2", "splits=disjoint5", "model.use_objects=false"]
+        command += [f"model.width={width}", f"epochs={epochs}", "device=cpu"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return folder / "model"
+
+
+# -- one layer --
 
 
 class Plain:
@@ -57,13 +201,12 @@ def layer(
     return step.convolve.norm(nodes + heard.relu()), graph
 
 
-def measure(form: str, task: str, n_steps: int, width: int) -> dict[str, float]:
+def one_layer(form: str, task: str, n_steps: int, width: int) -> dict[str, float]:
     torch.manual_seed(0)
     step = TemporalStep(ModelConfig(width, width=width), finds_edges=True)
     nodes = torch.randn(1, n_steps, width)
     layer(form, step, nodes[:, :64])  # libraries are loaded, kernels chosen
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    before, start, cpu = resident_mb(), time.perf_counter(), time.process_time()
     if task == "scoring":
         with torch.inference_mode():
             layer(form, step, nodes)
@@ -73,45 +216,119 @@ def measure(form: str, task: str, n_steps: int, width: int) -> dict[str, float]:
             graph.regulariser() if isinstance(graph, Plain) else entropy_regulariser(graph)
         )
         (out.square().mean() + 0.01 * regulariser.mean()).backward()
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "megabytes": (peak - base) / 1024}
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak, "added_mb": peak - before}
 
 
-def cell(form: str, task: str, n_steps: int, args: argparse.Namespace) -> str:
-    needed = 4 * n_steps**2 * DENSE_COPIES[task] / 1e9
-    if form == "dense" and needed > args.memory:
-        return f"left out: {needed:.1f} GB"
-    command = [sys.executable, __file__, "--one", form, task, str(n_steps)]
+# -- cells --
+
+
+def cell(words: list[str], args: argparse.Namespace) -> dict[str, float]:
+    """Medians over the runs of a measurement made in processes of its own."""
+    command = [sys.executable, __file__, "--one", *words]
     command += ["--width", str(args.width), "--threads", str(args.threads)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result = json.loads(done.stdout)
-    return f"{result['seconds']:.2f} s, {result['megabytes']:,.0f} MB"
+    command += ["--device", args.device]
+    runs = []
+    for _ in range(args.runs):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def left_out(form: str, n_steps: int, n_copies: int, args: argparse.Namespace) -> str | None:
+    """Why a cell is not measured."""
+    needed = 4 * n_steps**2 * n_copies / 1e9
+    if form == "dense" and needed > args.memory:
+        return f"left out: its edges alone take {needed:.0f} GB"
+    if form in QUADRATIC and n_steps > args.quadratic_steps:
+        return f"left out: {(n_steps / args.quadratic_steps) ** 2:.0f} x the time of {args.quadratic_steps:,}"
+    return None
+
+
+def forwards(args: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = []
+    for n_steps in args.steps:
+        for form in FORMS:
+            row: dict[str, Any] = {"steps": n_steps, "form": TOLD[form]}
+            why = left_out(form, n_steps, 3, args)
+            if form == "training-free" and args.device != "cpu":
+                why = "left out: made for the processor"
+            row |= {"left_out": why} if why else cell(["forward", form, str(n_steps)], args)
+            rows.append(row)
+            print(line(row), flush=True)
+    return rows
+
+
+def layers(args: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = []
+    for n_steps in (n for n in args.steps if n <= args.quadratic_steps):
+        for task, n_copies in DENSE_COPIES.items():
+            for form in LAYER_FORMS:
+                row: dict[str, Any] = {"steps": n_steps, "form": f"layer, {task}, {form}"}
+                why = left_out(form, n_steps, n_copies, args)
+                row |= {"left_out": why} if why else cell(["layer", form, task, str(n_steps)], args)
+                rows.append(row)
+                print(line(row), flush=True)
+    return rows
+
+
+def line(row: dict[str, Any]) -> str:
+    start = f"| {row['steps']:,} | {row['form']} |"
+    if "left_out" in row:
+        return f"{start} {row['left_out']} | | | |"
+    return (
+        f"{start} {row['seconds']:.2f} | {row['cpu_seconds']:.2f} "
+        f"| {row['peak_mb']:,.0f} | {row['added_mb']:,.0f} |"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", default="300,1200,7200,14400")
+    parser.add_argument("--steps", default="300,3000,28800,172800")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--memory", type=float, default=6.0, help="GB that a dense cell may take")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--quadratic-steps", type=int, default=28_800)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--layers", action="store_true")
+    parser.add_argument("--no-agreement", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.steps = [int(n) for n in args.steps.split(",")]
     torch.set_num_threads(args.threads)
     if args.one:
-        form, task, n_steps = args.one
-        print(json.dumps(measure(form, task, int(n_steps), args.width)))
+        print(json.dumps(one(args)))
         return
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(
-        f"One temporal layer, width {args.width}, {args.threads} threads, torch {torch.__version__};"
+        f"width {args.width}, {args.threads} threads, torch {torch.__version__}, load {load:.1f}\n"
     )
-    print("time, and peak memory above that of the loaded libraries.\n")
-    print("| steps | task | plain dense | ours, linear memory | ours, sparse |")
-    print("|---|---|---|---|---|")
-    for n_steps in map(int, args.steps.split(",")):
-        for task in DENSE_COPIES:
-            cells = " | ".join(cell(form, task, n_steps, args) for form in FORMS)
-            print(f"| {n_steps:,} | {task} | {cells} |", flush=True)
+    print("| steps | form | s | processor s | peak MB | MB added |\n|---|---|---|---|---|---|")
+    found: dict[str, Any] = {"forward": forwards(args)}
+    if args.layers:
+        found["layers"] = layers(args)
+    if not args.no_agreement:
+        found["agreement"] = cell(
+            ["agreement", str(AGREEMENT_STEPS)], argparse.Namespace(**vars(args) | {"runs": 1})
+        )
+        for name, tau in found["agreement"].items():
+            print(f"\ntau of sparse against full, {AGREEMENT_STEPS:,} steps, {name}: {tau:.4f}")
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def one(args: argparse.Namespace) -> dict[str, float]:
+    what, *words = args.one
+    if what == "agreement":
+        return agreement(int(words[0]), args.width)
+    if what == "layer":
+        return one_layer(words[0], words[1], int(words[2]), args.width)
+    return forward(words[0], int(words[1]), args.width, args.device)
 
 
 if __name__ == "__main__":
