@@ -191,6 +191,27 @@ def test_a_trained_model_is_led_too(language: str) -> None:
     assert led.active["query"] and led.active["words"] == (language != "none")
 
 
+@pytest.mark.parametrize(("word_dim", "reads"), [(2048, True), (5, False)])
+def test_summarize_lets_a_model_read_the_words_it_knows(
+    film: Path, tmp_path: Path, word_dim: int, reads: bool
+) -> None:
+    import torch
+
+    from videograph.encoders import load_encoder
+    from videograph.model import VideoGraph
+
+    sees = load_encoder("builtin")
+    torch.manual_seed(0)
+    model = VideoGraph(ModelConfig(sees.dim, word_dim=word_dim, width=16))
+    model.origin = Origin(encoder=sees.name, name="run-1")
+    model.save_pretrained(tmp_path / "model")
+    summary = videograph.summarize(film, query=QUERY, model=tmp_path / "model")
+    assert shown(summary, *ANSWER) == ANSWER[1] - ANSWER[0]
+    assert summary.active["query"] and summary.active["words"] == reads
+    told = 'The model "run-1" reads no such words: they led its scores afterwards.'
+    assert summary.warnings == (() if reads else (told,))
+
+
 def test_a_title_guides_by_its_place_in_the_graph() -> None:
     about = np.zeros(60, np.float32)
     about[40:] = 1

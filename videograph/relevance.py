@@ -117,7 +117,7 @@ def guide(
     answers, evidence = _answers(heard, asked, seconds, pictures)
     if answers is not None and refused is not None:
         answers = answers * (1 - _certain(refused))
-        evidence = _less(evidence, refusals, seconds, answers)
+        evidence = _less(evidence, refusals)
     return Guide(
         about=None if asked else _about(heard, about, seconds, pictures),
         answers=answers,
@@ -224,9 +224,7 @@ def _seen(seen: np.ndarray, asked: Sequence[str], seconds: np.ndarray) -> list[E
     return found
 
 
-def _less(
-    evidence: list[Evidence], refusals: list[Evidence], seconds: np.ndarray, answers: np.ndarray
-) -> list[Evidence]:
+def _less(evidence: list[Evidence], refusals: list[Evidence]) -> list[Evidence]:
     """Evidence where nothing unwanted holds, lowered by it; what is no answer any more is left out."""
     kept: list[Evidence] = []
     for piece in evidence:
