@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from fractions import Fraction
 from itertools import combinations, pairwise
 
@@ -47,15 +46,20 @@ def test_exact_search_agrees_on_a_small_case(seed: int, repeated: bool) -> None:
     assert tuple(change_steps(rows, penalty=0.15)) == best[1]
 
 
-def test_a_day_of_which_little_happens_is_cut_in_seconds() -> None:
-    """172,800 steps, of which all but some hundred repeat the one before."""
+def test_a_day_of_which_little_happens_is_cut() -> None:
+    """172,800 steps, of which all but some hundred repeat the one before: as pairs they would fill 240 GB."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(100, 1000, 300)
     rows = np.repeat(scenes([1] * 300, noise=0), lengths, axis=0)[:172_800]
     assert len(rows) > 150_000
-    start = time.perf_counter()
     assert change_steps(rows).tolist() == [n for n in np.cumsum(lengths) if n < len(rows)]
-    assert time.perf_counter() - start < 20
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.06, 0.1])
+def test_features_that_flicker_are_not_cut_more_often(noise: float) -> None:
+    """Up to a cosine of .6 from step to step; only the two scenes part."""
+    assert change_steps(scenes([30, 40], noise=noise)).tolist() == [30]
+    assert change_steps(scenes([70], noise=noise)).tolist() == []
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 3, 6, 240])
