@@ -351,3 +351,68 @@ def test_shots_are_cut_where_answers_lie() -> None:
     assert spans == [(390, 430)] and {430, 501} <= set(cut.bounds[:, 0].tolist())
     same, none = cut_out(shots, [], clock)
     assert np.array_equal(same.bounds, shots.bounds) and not none.any()
+
+
+# -- what is seen ----------------------------------------------------------------------------------
+
+
+class Captioner:
+    """Says which scene of the bikes it sees, by its place in the film."""
+
+    name, frame_side = "counting-1", 64
+
+    def __init__(self) -> None:
+        self.n_seen = 0
+
+    def caption(self, images: np.ndarray) -> list[str]:
+        self.n_seen += len(images)
+        return [f"A {n} wheel." for n in ("first", "second", "third", "fourth")[: len(images)]]
+
+
+def test_captions_answer_over_their_shot(
+    data: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = Captioner()
+    monkeypatch.setattr("videograph.sight.load_captions", lambda what: captioner)
+    video, words = data / "videos" / "bikes_6shots.mp4", WordsConfig(captions="counting")
+    answer = ask(video, "the second wheel", words=words, n_moments=1)
+    assert answer.sources == ("captions",) and answer.n_texts == captioner.n_seen > 1
+    best = answer.moments[0]
+    assert best.evidence[0].text == "A second wheel." and best.start_seconds > 0
+    n_seen = captioner.n_seen
+    assert ask(video, "the first wheel", words=words).moments[0].start_seconds == 0
+    assert captioner.n_seen == n_seen  # kept
+
+
+class Pointing:
+    """A text encoder in the space of the builtin encoder: "this" is what a given frame shows."""
+
+    name, space = "pointing-1", "builtin-1"
+
+    def __init__(self, shown: np.ndarray) -> None:
+        self.dim, self._shown = len(shown), shown
+
+    def encode_text(self, texts: list[str]) -> np.ndarray:
+        rows = np.random.default_rng(0).normal(size=(len(texts), self.dim)).astype(np.float32)
+        rows[[t == "this" for t in texts]] = self._shown
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_frames_answer_where_encoders_share_a_space(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videograph.encoders import load_encoder
+    from videograph.features import extract
+
+    video = data / "videos" / "bikes_6shots.mp4"
+    seen = extract(video, load_encoder("builtin")).features
+    assert seen.encoder == Pointing.space
+    rows = seen.features / np.linalg.norm(seen.features, axis=1, keepdims=True)
+    step = len(rows) // 2
+    pointing = Pointing(rows[step] - rows.mean(axis=0))
+    monkeypatch.setattr("videograph.answers.load_text", lambda spec: pointing)
+    answer = ask(video, "this", words=WordsConfig(text="pointing"), n_moments=1)
+    best = answer.moments[0]
+    assert answer.sources == ("picture",) and best.evidence[0].source == "picture"
+    assert best.start_seconds <= seen.seconds[step] < best.end_seconds
+    assert 'looks like: "this"' in as_line(best)
