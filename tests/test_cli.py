@@ -155,7 +155,7 @@ def test_speeds_and_budgets(speed: str, budget: str, sample: Path, tmp_path: Pat
         (["--export", ","], "--export names no form. Available: csv, edl"),
         (["--seed", "x"], "Invalid value for '--seed'"),
         (["--seed", "-1"], "seed is -1. Allowed: 0 or a whole number above it."),
-        (["--encoder", "cilp"], 'no encoder named "cilp". Available: builtin, embedded.'),
+        (["--encoder", "cilp"], 'no encoder named "cilp". Available: builtin, embedded'),
         (["--fast"], "No such option: --fast"),
     ],
 )
