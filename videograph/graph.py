@@ -184,7 +184,7 @@ class SparseEdges:
 
     def aggregate(self, values: Tensor) -> Tensor:
         """A @ values, (n_videos, n, width)."""
-        return self._each(lambda band, v: band.hear(v, band.means(v))[0], values)
+        return self._each(lambda band, v: band.hear(v, band.means(v), band.spread(v))[0], values)
 
     def log_partition(self) -> Tensor:
         """Logsumexp of each row's logits, (n_videos, n)."""
@@ -211,7 +211,8 @@ class SparseEdges:
     def without_self(self, values: Tensor, weights: Tensor, eps: float = 1e-6) -> Tensor:
         """As in `Edges`."""
         said = torch.cat([weights[..., None] * values, weights[..., None]], -1)
-        heard = self.aggregate(said) - self.self_weights()[..., None] * said
+        heard = self._each(lambda band, v: band.hear(v, band.means(v))[0], said)  # shares stay >= 0
+        heard = heard - self.self_weights()[..., None] * said
         return heard[..., :-1] / (heard[..., -1:] + eps)
 
     @torch.no_grad()
@@ -265,11 +266,29 @@ class _Band:
         """Values of the landmarks, (n_landmarks, width)."""
         return _run_means(values, self.run)[: len(self.landmarks)]
 
-    def hear(self, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-        """A @ (values of nodes, far values of landmarks) and the logsumexp of each row."""
+    def spread(self, values: Tensor) -> Tensor:
+        """How answers and values vary together within runs, times lambda where that is small, (d, width).
+
+        Within a run, nodes that answer more weigh more: to first order in lambda their values shift by
+        lambda q times this covariance. Above 1 the order does not hold, and the shift is kept at that of 1.
+        """
+        means, far = _run_means(self.r, self.run), _run_means(values, self.run)
+        within = self.r.T @ values - (means * _run_sizes(self.r, self.run)).T @ far
+        return self.scale.clamp(max=1.0) * within / max(1, len(self.r))
+
+    def hear(
+        self, values: Tensor, far: Tensor, spread: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """A @ (values of nodes, far values of landmarks) and the logsumexp of each row.
+
+        Args:
+            values: (n, width).
+            far: (n_landmarks, width).
+            spread: as `spread` gives it; None: all nodes of a run weigh the same.
+        """
         if torch.is_grad_enabled():  # backward works chunk by chunk too, at twice the time
             parts = [
-                checkpoint(self._hear_rows, rows, values, far, use_reentrant=False)
+                checkpoint(self._hear_rows, rows, values, far, spread, use_reentrant=False)
                 for rows in self._chunks()
             ]
             return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])  # pyright: ignore
@@ -278,7 +297,7 @@ class _Band:
             self.q.new_empty(len(self.q)),
         )
         for rows in self._chunks():
-            heard[rows], partition[rows] = self._hear_rows(rows, values, far)
+            heard[rows], partition[rows] = self._hear_rows(rows, values, far, spread)
         return heard, partition
 
     def top(self, k: int) -> TopEdges:
@@ -321,12 +340,17 @@ class _Band:
         for start in range(0, len(self.q), SPARSE_ROWS):
             yield slice(start, min(start + SPARSE_ROWS, len(self.q)))
 
-    def _hear_rows(self, rows: slice, values: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+    def _hear_rows(
+        self, rows: slice, values: Tensor, far: Tensor, spread: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         near, logits = self._logits(rows)
         highest = logits.detach().amax(-1, keepdim=True)
         shares = (logits - highest).exp_()
         total = shares.sum(-1, keepdim=True)
         heard = (shares @ torch.cat([values[near], far])) / total
+        if spread is not None:
+            beyond = shares[:, near.stop - near.start :].sum(-1, keepdim=True) / total
+            heard = heard + beyond * (self.q[rows] @ spread)
         return heard, (total.log() + highest).squeeze(-1)
 
     def _logits(self, rows: slice) -> tuple[slice, Tensor]:
@@ -463,7 +487,10 @@ def _run_means(x: Tensor, run: int) -> Tensor:
     """Means of equal runs of rows, the last run perhaps shorter: (n, d) to (n_runs, d)."""
     n_runs = -(-len(x) // run)
     sums = F.pad(x, (0, 0, 0, n_runs * run - len(x))).view(n_runs, run, -1).sum(1)
-    sizes = torch.full((n_runs, 1), run, device=x.device, dtype=x.dtype)
-    if n_runs:
-        sizes[-1] = len(x) - (n_runs - 1) * run
-    return sums / sizes
+    return sums / _run_sizes(x, run)
+
+
+def _run_sizes(x: Tensor, run: int) -> Tensor:
+    """Rows of each run, (n_runs, 1) in the type of `x`."""
+    first = torch.arange(0, len(x), run, device=x.device)
+    return (len(x) - first).clamp(max=run).to(x.dtype)[:, None]
