@@ -209,6 +209,7 @@ def test_command_prints_the_model_beside_its_controls(
     for row in ("mine", "random 2 %", "true tags", "oracle"):
         assert row in table and row.split()[0] in shown
     assert "mine,yours,swapped" in table
+    assert "mine: reads the concept tags" in " ".join(shown.split())
 
 
 def test_one_checkpoint_answers_for_the_video_it_did_not_see(

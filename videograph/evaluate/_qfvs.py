@@ -12,7 +12,7 @@ import numpy as np
 
 from videograph.datasets import Dataset, Query, QueryVideo
 from videograph.datasets._splits import Fold, Splits
-from videograph.datasets.qfvs import best_shots, n_chosen
+from videograph.datasets.qfvs import FEATURES, best_shots, n_chosen
 from videograph.errors import VideographError
 from videograph.evaluate._scores import ALL, ScoreFile
 from videograph.evaluate._table import Column, Row, Values, collect
@@ -75,6 +75,12 @@ def query_rows(
     n_here = sum(len(names) for names in answered.values())
     if n_here < n_all:
         notes.append(f"only {n_here} of {n_all} queries have scores: every row is over these")
+    if told := [f.name for f in files if f.attributes.get("features") == FEATURES]:
+        notes.append(
+            f"{', '.join(told)}: reads the concept tags, from which the score is computed too, as a perfect "
+            "detector would give them: not comparable with published rows, which read pixels; the row "
+            '"true tags" has the same input and no training'
+        )
     splits = query_splits(dataset, answered)
 
     def row(name: str, kind: str, note: str, choose: Chooser) -> Row:
