@@ -226,7 +226,7 @@ def test_unsupervised_never_sees_labels(examples: list[Example]) -> None:
     assert same_weights(told.model, untold.model)
     assert told.epoch == 3  # the last one: labels choose nothing
     assert set(untold.history[0]) == {
-        "epoch", "loss", "structure", "reconstruction", "diversity", "length"
+        "epoch", "loss", "structure", "reconstruction", "diversity", "length", "degree", "object_degree",
     }  # fmt: skip
     assert told.model.config.initial_score == 0.15 and told.model.decoder is not None
 
