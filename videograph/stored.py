@@ -187,7 +187,7 @@ def _write_group(group: Any, video: Stored) -> None:
 
 
 def _found(features: VideoFeatures) -> Shots:
-    from videograph.shots import find_shots  # ruptures and SciPy: not where a file is only read
+    from videograph.shots import find_shots  # SciPy: not where a file is only read
 
     return find_shots(features)
 

@@ -31,6 +31,11 @@ N_PRINCIPAL = 96
 """Directions kept of the features where nothing is learned."""
 N_SAMPLED = 8_192
 """Rows from which these directions are found."""
+NOISE = 0.05
+"""Share of a feature's length below which a difference is noise, of the camera or of the codec: it stays as
+small as it is, where larger ones are brought to length 1."""
+SAME = 4e-3
+"""Difference of two scores, in lengths of a node, below which neither step ranks before the other."""
 STEPS_AT_A_TIME = 512
 """Steps whose objects are held at once beside the result, 15 MB of temporaries."""
 
@@ -60,13 +65,13 @@ def score_training_free(
     z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
     for g in pooled:
         own = [z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said, asked]
-        y = unit(torch.cat(own, -1))  # Eq. 7
+        y = _unless_noise(torch.cat(own, -1))  # Eq. 7
         edges = _training_free_edges(y)  # Eq. 8
         heard = edges.aggregate(y[None])[0]
         surprise = surprise + (y - heard).norm(dim=-1)
-        z = unit(y + heard)  # Eq. 9
-    change = _change(features)
-    scores = (_ranks(_smooth(surprise)) + _ranks(_smooth(change))) / 2
+        z = _unless_noise(y + heard)  # Eq. 9
+    change = _change(features) / features.norm(dim=-1).mean().clamp(min=1e-12)
+    scores = (_ranks(_smooth(surprise), SAME) + _ranks(_smooth(change), SAME)) / 2
     is_about = guide is not None and guide.about is not None
     if guide is not None and guide.about is not None:
         near = edges.aggregate(torch.as_tensor(guide.about)[None, :, None])[0, :, 0]
@@ -209,12 +214,17 @@ def _relevance(n_steps: int, inputs: Inputs, words: Words | None) -> Tensor | No
 
 
 def _centred(rows: Tensor, mean: Tensor | None = None) -> Tensor:
-    """Rows less their mean, of length 1; rows that are the mean but for rounding are 0."""
+    """Rows less their mean, of length 1, or shorter where they are the mean but for noise."""
     if not len(rows):
         return rows
     centred = rows - (rows.mean(0) if mean is None else mean)
-    length = rows.norm(dim=-1, keepdim=True)
-    return unit(centred) * (centred.norm(dim=-1, keepdim=True) > 1e-4 * length)
+    return _unless_noise(centred, rows.norm(dim=-1, keepdim=True))
+
+
+def _unless_noise(rows: Tensor, beside: Tensor | float = 1.0) -> Tensor:
+    """Rows of length 1, but those within `NOISE` of 0 (in units of `beside`) grow by no more than 1 / NOISE."""
+    least = torch.as_tensor(NOISE * beside).clamp(min=1e-12)
+    return rows / torch.maximum(rows.norm(dim=-1, keepdim=True), least)
 
 
 def _principal(rows: Tensor) -> Tensor:
@@ -242,8 +252,11 @@ def _smooth(x: Tensor) -> Tensor:
     return F.avg_pool1d(x[None], 2 * half + 1, 1, half, count_include_pad=False)[0]
 
 
-def _ranks(x: Tensor) -> Tensor:
-    """Ranks from 0 to 1, ties shared; all 0.5 where all are alike (to rounding)."""
+def _ranks(x: Tensor, same: float = 0.0) -> Tensor:
+    """Ranks from 0 to 1, ties shared (also of values that round to the same multiple of `same`); all 0.5
+    where all are alike (to rounding)."""
+    if same:
+        x = (x / same).round()
     if len(x) < 2 or float(x.max() - x.min()) <= 1e-5 * float(x.abs().max()):
         return torch.full_like(x, 0.5)
     return torch.as_tensor((rankdata(x.numpy()) - 1) / (len(x) - 1))
