@@ -222,7 +222,7 @@ def _centred(rows: Tensor, mean: Tensor | None = None) -> Tensor:
 
 
 def _unless_noise(rows: Tensor, beside: Tensor | float = 1.0) -> Tensor:
-    """Rows of length 1, but those within `NOISE` of 0 (in units of `beside`) grow by no more than 1 / NOISE."""
+    """Rows of length 1; those within `NOISE` of 0 (in units of `beside`) grow by 1 / NOISE at most."""
     least = torch.as_tensor(NOISE * beside).clamp(min=1e-12)
     return rows / torch.maximum(rows.norm(dim=-1, keepdim=True), least)
 
