@@ -417,6 +417,16 @@ def test_odd_videos_have_finite_scores(n_steps: int, n_objects: int, with_model:
         assert scores.neighbours.shape == (n_steps, 10)
 
 
+def test_objects_of_another_width_are_refused() -> None:
+    features = seen(scenes(20), 3)
+    assert features.object_features is not None
+    other = replace(features, object_features=features.object_features[..., 1:])
+    with pytest.raises(
+        UsageError, match=rf"have {OBJECT_DIM - 1} numbers each. Allowed: {OBJECT_DIM}"
+    ):
+        score_video(other, model=model(reconstruct=False))
+
+
 def test_a_short_video_of_two_scenes_is_not_scored_flat() -> None:
     assert np.ptp(score_video(seen(scenes(8), 0)).scores) > 0.3
 

@@ -51,7 +51,10 @@ def heard_by(words: WordsConfig, texts: Sequence[TimedText], cache: Cache | None
         UsageError: a query is empty, or there is no such encoder.
         VideographError: the encoder cannot be loaded.
     """
-    rows, asked = KeptRows(words.text, cache), query_texts(words.query, words.unwanted)
+    rows, asked = (
+        KeptRows(words.text, cache, words.device),
+        query_texts(words.query, words.unwanted),
+    )
     own = rows.of([text.text for text in texts]) if texts else None
     asking, neutral = rows.of([text.text for text in asked]), rows.of(NEUTRAL)
     together = asking if own is None else np.concatenate([asking, own])
@@ -192,17 +195,19 @@ class KeptRows:
     Args:
         spec: "NAME" or "NAME:WHAT" of a text encoder, see `encoders`.
         cache: where rows are kept; None: nowhere.
+        device: where the encoder computes.
     """
 
-    def __init__(self, spec: str, cache: Cache | None) -> None:
+    def __init__(self, spec: str, cache: Cache | None, device: str = "auto") -> None:
         # Hashing words is quicker than a file.
         self._spec, self._cache = spec, None if spec == "lexical" else cache
+        self._device = device
         self.space: str | None = None
         """Name of the frame encoder in whose space the rows lie, once there are some."""
 
     @cached_property
     def _encoder(self) -> TextEncoder:
-        return load_text(self._spec)
+        return load_text(self._spec, device=self._device)
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
         """A row for each text, see `encoders.TextEncoder`."""

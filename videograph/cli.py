@@ -58,6 +58,18 @@ Text = Annotated[
 Objects = Annotated[
     str | None, typer.Option(help="A detector that looks at a frame of each shot, as NAME:WHAT.")
 ]
+ObjectsEvery = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="The detector looks at every k-th pick instead. [default: a shot each]"
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where networks compute: auto (the first GPU, else the CPU), cpu, cuda, mps."
+    ),
+]
 Captions = Annotated[
     str | None, typer.Option(help="A captioner that puts a frame of each shot into words.")
 ]
@@ -119,8 +131,10 @@ def summarize(
     subtitles: Subtitles = None,
     text: Text = WordsConfig.text,
     objects: Objects = None,
+    objects_every: ObjectsEvery = None,
     captions: Captions = None,
     speech: Speech = None,
+    device: Device = WordsConfig.device,
     stored: From = None,
     cache: UseCache = True,
     copy: Annotated[
@@ -141,7 +155,8 @@ def summarize(
     places(folder, names, source=video, force=force, copy=copy)
     words = WordsConfig(
         tuple(query or ()), tuple(unwanted or ()), title,
-        None if subtitles is None else str(subtitles), text, objects, captions, speech,
+        None if subtitles is None else str(subtitles), text, objects, objects_every, captions, speech,
+        device,
     )  # fmt: skip
     with progress_hook(err) as hook:
         summary = summarize(
@@ -180,8 +195,10 @@ def ask(
         str, typer.Option(help="Who sees the frames; asked where --text shares its space.")
     ] = SummarizeConfig.encoder,
     objects: Objects = None,
+    objects_every: ObjectsEvery = None,
     captions: Captions = None,
     speech: Speech = None,
+    device: Device = WordsConfig.device,
     stored: From = None,
     cache: UseCache = True,
     force: Force = False,
@@ -193,7 +210,7 @@ def ask(
 
     words = WordsConfig(
         (), tuple(unwanted or ()), title, None if subtitles is None else str(subtitles), text,
-        objects, captions, speech,
+        objects, objects_every, captions, speech, device,
     )  # fmt: skip
     if output is not None:
         asking.refuse_folder(output, force=force)

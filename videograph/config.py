@@ -26,8 +26,8 @@ class SummarizeConfig:
     budget: str | None = None
     """Length of the summary: "15%", "0.15", "90s", "12 shots" or "auto"; None is summary.py's default."""
     speed: str = "balanced"
-    """"exact" takes the frame shown at each pick; "balanced" the nearest reference frame, which spares
-    decoding the frames nothing depends on; "fast" key frames only, where they are dense enough."""
+    """"exact" decodes every frame; "balanced" spares frames that nothing depends on, unless one is shown at a
+    pick; "fast" looks at key frames only, each for the picks around it, where there are enough."""
     seed: int = 0
     """Seed of everything that draws at random."""
     encoder: str = "builtin"
@@ -52,10 +52,14 @@ class WordsConfig:
     """Who compares words: "lexical" needs no download, "text:minilm" knows synonyms."""
     objects: str | None = None
     """Detector that looks at a frame of each shot; None: the encoder's own regions, without names."""
+    objects_every: int | None = None
+    """The detector looks at every k-th pick instead; None: at a frame of each shot."""
     captions: str | None = None
     """Captioner that puts a frame of each shot into words; None: nobody."""
     speech: str | None = None
     """Recognizer that writes down what is said; None: nobody."""
+    device: str = "auto"
+    """Where networks compute: "auto" (the first GPU, else the CPU), "cpu", "cuda" or "mps"."""
 
     @property
     def looks(self) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videograph.answers import heard_by, no_answer, nothing_to_ask, words_for_model
 from videograph.cache import Cache
@@ -68,7 +70,13 @@ def summarize(
     """
     allowance, words = _checked(budget, speed, seed, query, words)
     sight = Sight(
-        path, encoder=encoder, words=words, speed=speed, stored=stored, cache=cache, hook=hook
+        path,
+        encoder=encoder,
+        words=words,
+        speed=speed,
+        stored=stored,
+        cache=cache,
+        hook=_preparing(hook),
     )
     trained = None if model is None else _trained(model, sight.encoder_name)
     seen, shots, features = sight.seen, sight.shots, sight.features
@@ -118,7 +126,7 @@ def summarize(
         seed=seed,
         encoder=features.encoder,
         form=scores.form,
-        active=scores.active,
+        active={**scores.active, **({"detector": sight.detector.name} if sight.detector else {})},
         versions=versions(),
         keyframe_images=images,
         thumbnails=seen.thumbnails,
@@ -128,6 +136,19 @@ def summarize(
             *_warnings(seen, choice, sight.speed),
         ),
     )
+
+
+def _preparing(hook: Hook) -> Hook:
+    """The hook; with the first frames that are read it begins to import torch, which takes a second or two
+    in which the decoder works on. (Not before: a file that is refused shall be refused at once.)"""
+    loader = threading.Thread(target=importlib.import_module, args=("videograph.scoring",))
+
+    def prepared(stage: str, done: float, total: float | None, artefact: Any = None) -> None:
+        if loader.ident is None:
+            loader.start()
+        hook(stage, done, total, artefact)
+
+    return prepared
 
 
 def _checked(
@@ -221,5 +242,5 @@ def _length(seen: Extraction, start: int, end: int) -> Fraction:
 
 def versions() -> dict[str, str]:
     """Versions of Python, videograph and the libraries that shape a summary."""
-    names = ("videograph", "av", "numpy", "ruptures", "scipy", "torch")
+    names = ("videograph", "av", "numpy", "scipy", "torch")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges
 from videograph.model import Inputs, VideoGraph, inputs_from, words_for
 from videograph.records import Scores, VideoFeatures, Words
@@ -45,6 +46,7 @@ def score_video(
         scores = score_training_free(inputs_from(features, words), words, top_k, guide)
     else:
         model.origin.admit(features.encoder)
+        _admit_objects(model, features)
         heard = words_for(model.config.language, words)
         scores = _score_with(model, inputs_from(features, heard), seed, top_k)
     return scores if guide is None else _led(scores, guide)
@@ -57,6 +59,16 @@ def _led(scores: Scores, guide: Guide) -> Scores:
         "unwanted": guide.unwanted is not None,
     }
     return replace(scores, scores=guided(scores.scores, guide), active=active)
+
+
+def _admit_objects(model: VideoGraph, features: VideoFeatures) -> None:
+    """Let objects pass that are as wide as those the model learned from."""
+    config, objects = model.config, features.object_features
+    if config.has_objects and objects is not None and objects.shape[-1] != config.object_dim:
+        raise UsageError(
+            f"the objects have {objects.shape[-1]} numbers each. Allowed: {config.object_dim}, as those "
+            "that this model was trained on. Try without --objects, or train a model on such objects."
+        )
 
 
 @torch.inference_mode()

@@ -74,7 +74,7 @@ class Sight:
     @cached_property
     def encoder(self) -> Encoder:
         """Who sees the frames."""
-        return load_encoder(self._encoder_name)
+        return load_encoder(self._encoder_name, device=self._words.device)
 
     @property
     def speed(self) -> str:
@@ -94,10 +94,11 @@ class Sight:
     @cached_property
     def detector(self) -> ObjectDetector | None:
         """Who finds objects, None where nobody was asked; one that is told looks for what words name."""
-        if self._words.objects is None:
+        words = self._words
+        if words.objects is None:
             return None
-        asked = [*self._words.query, *self._words.unwanted, self._words.title or ""]
-        return load_objects(self._words.objects, names=nouns(asked))
+        named = [*words.query, *words.unwanted, words.title or "", *(c.text for c in self.captions)]
+        return load_objects(words.objects, names=nouns(named), device=words.device)
 
     @cached_property
     def seen(self) -> Extraction:
@@ -136,9 +137,20 @@ class Sight:
             self.shots,
             self.detector,
             self.encoder,
+            every=self._words.objects_every or "shots",
             hook=self._hook,
             use=self._cache,
         ).features
+
+    @cached_property
+    def captions(self) -> list[TimedText]:
+        """What a captioner says of a frame of each shot, as far as one was asked for."""
+        words = self._words
+        if words.captions is None:
+            return []
+        self._must_be_there(f"--captions {words.captions}")
+        captioner = load_captions(words.captions, device=words.device)
+        return caption_texts(self.seen.info, self._spans(), captioner, hook=self._hook)
 
     def told(self, cache: Cache | None) -> Told:
         """What the video says of itself, from all sources that were asked for."""
@@ -161,11 +173,8 @@ class Sight:
         words, info, found = self._words, self.seen.info, list[TimedText]()
         if words.speech is not None:
             self._must_be_there(f"--speech {words.speech}")
-            found += speech_texts(info, words.speech, hook=self._hook)
-        if words.captions is not None:
-            self._must_be_there(f"--captions {words.captions}")
-            captioner = load_captions(words.captions)
-            found += caption_texts(info, self._spans(), captioner, hook=self._hook)
+            found += speech_texts(info, words.speech, device=words.device, hook=self._hook)
+        found += self.captions
         if words.objects is not None:
             found += through_shots(object_texts(self.features), self._spans())
         return found

@@ -14,6 +14,7 @@ is a parameter only of a member that has a choice of models.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Sequence
@@ -149,6 +150,8 @@ def available_encoders(loader: str = "load") -> list[str]:
 def load_encoder(spec: str = "builtin", **options: object) -> Encoder:
     """The frame encoder of that name ("NAME" or "NAME:WHAT"); `options` are the member's own.
 
+    `device` ("auto", "cpu", "cuda", "mps") may always be given; who needs no such choice never sees it.
+
     Raises:
         UsageError: no member of that name, or the member knows no such model.
     """
@@ -176,8 +179,12 @@ def _load(loader: str, spec: str, options: dict[str, object]) -> Any:
     if name not in known:
         raise UsageError(f'no {ROLES[loader]} named "{name}". Available: {", ".join(known)}.')
     member = importlib.import_module(f"{__name__}.{name}")
+    load = getattr(member, loader)
+    takes = inspect.signature(load).parameters
+    if "device" not in takes:  # NumPy's members compute where they are
+        options.pop("device", None)
     if colon:
         options = {"what": what, **options}
-        if "what" not in getattr(member, loader).__code__.co_varnames:
+        if "what" not in takes:
             raise UsageError(f'"{name}" has one model only, got "{spec}". Try: {name}.')
-    return getattr(member, loader)(**options)
+    return load(**options)

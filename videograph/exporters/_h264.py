@@ -96,12 +96,14 @@ def sequence(unit: bytes) -> Sequence:
         bits.golomb()
     elif order == 1:
         bits.fixed(1)
-        bits.golomb(), bits.golomb()
+        bits.golomb()
+        bits.golomb()
         for _ in range(bits.golomb()):
             bits.golomb()
     bits.golomb()  # max_num_ref_frames
     bits.fixed(1)
-    bits.golomb(), bits.golomb()  # width and height
+    bits.golomb()  # width
+    bits.golomb()  # height
     return Sequence(number, profile, level, bool(bits.fixed(1)))
 
 

@@ -225,7 +225,7 @@ def _box(seen: SeenObject, styles: dict[str, int], room: float) -> dict[str, Any
     """
     x0, y0, x1, y1 = (100 * min(1.0, max(0.0, edge)) for edge in seen.box)
     kind = seen.kind
-    if seen.score is not None or kind not in ("moving", "salient", "grid"):
+    if seen.score is not None or kind not in ("moving", "salient", "grid", "cluster"):
         kind = f"class{styles.setdefault(kind, len(styles)) % 3}"
     number = seen.weight if seen.score is None else seen.score
     label = f"{seen.kind} {share(number)}"
@@ -248,7 +248,9 @@ def _is_detected(summary: Summary) -> bool:
 
 def _seen(shot: ChosenShot) -> str:
     """The objects of a card in words: "person, 2 × chair"; the grid is not worth a word."""
-    kinds = (seen.kind for seen in shot.reason.objects if seen.kind not in ("none", "grid"))
+    kinds = (
+        seen.kind for seen in shot.reason.objects if seen.kind not in ("none", "grid", "cluster")
+    )
     counts = Counter(kinds).most_common()
     return ", ".join(kind if n == 1 else f"{n} × {kind}" for kind, n in counts)
 

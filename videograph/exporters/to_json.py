@@ -78,6 +78,7 @@ def content(summary: Summary) -> dict[str, Any]:
             "score": _decimals(summary.scores),
         },
         "decode_failures": report.decode_failures,
+        "n_encoded": report.n_encoded,
         "duration_shortfall": _decimal(float(report.duration_shortfall)),
         "duration_shortfall_exact": str(report.duration_shortfall),
         "sampling": report.sampling,
