@@ -103,7 +103,7 @@ def _centred(rows: np.ndarray) -> np.ndarray:
 class AttentionScorer(nn.Module):
     """Self-attention over all steps, then two layers for each: after VASNet (Fajtl et al., 2018)."""
 
-    def __init__(self, dim: int, width: int = 32) -> None:
+    def __init__(self, dim: int, width: int = 64) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.Dropout(0.2), nn.Linear(dim, width), nn.LayerNorm(width))
         self.attend = nn.MultiheadAttention(width, 1, batch_first=True)
@@ -130,7 +130,7 @@ def attention_trial(
     kept = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
     best, outcome = -1.0, {}
     for epoch in range(1, 15):
         model.train()

@@ -57,14 +57,15 @@ class Bench:
     dataset: Dataset
     vectors: WordVectors
     frames: dict[str, np.ndarray] = field(default_factory=dict)
-    """Mean frame feature of each block."""
+    """Mean frame feature of each block, less the video's own mean."""
     users: dict[str, np.ndarray] = field(default_factory=dict)
     """What each user said at each step."""
 
     def __post_init__(self) -> None:
         for key, video in self.dataset.videos.items():
             assert video.features is not None and video.users is not None
-            self.frames[key] = block_means(video.features)
+            rows = block_means(video.features)
+            self.frames[key] = rows - rows.mean(0)
             self.users[key] = video.users[:, video.picks].astype(np.float64)
 
     def tau(self, key: str, scores: np.ndarray, mode: str) -> tuple[float, float]:
@@ -152,9 +153,9 @@ class Variant:
 RECIPE: dict[str, dict[str, Any]] = {
     "": dict(
         target="ranking", select="auto", epochs=14, patience=0, batch_size=5, accumulate=1,
-        learning_rate=4e-3, weight_decay=0.05, warmup_epochs=2, average=0.9, device="cpu",
+        learning_rate=3e-3, weight_decay=0.05, warmup_epochs=2, average=0.9, device="cpu",
     ),
-    "model": dict(width=32, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative"),
+    "model": dict(width=64, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative"),
     "loss": {},
 }  # fmt: skip
 
