@@ -41,9 +41,9 @@ from videograph.exporters import (
     load_exporter,
     to_json,
 )
-from videograph.grabbing import grab
 from videograph.records import OBJECT_KINDS, Summary
 from videograph.sample import draw_sample
+from videograph.video import grab
 
 # -- encoders --------------------------------------------------------------------------------------
 

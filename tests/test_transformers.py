@@ -26,8 +26,8 @@ from safetensors.torch import load_file, save_file
 import videograph
 from videograph.encoders import load_encoder, load_text
 from videograph.errors import UsageError, VideographError
-from videograph.grabbing import grab
 from videograph.records import OBJECT_KINDS
+from videograph.video import grab
 
 FAMILIES = ("clip", "siglip", "siglip2_naflex", "dinov2", "vit_classifier")
 MOBILENET = "weights/hf/mobilenet_v2_1.0_224"

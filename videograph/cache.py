@@ -315,13 +315,15 @@ def _settings(detector: ObjectDetector) -> str:
 
 
 @lru_cache
-def _code(room: str) -> str:
+def _code(first: str) -> str:
     """Digest of the sources of a room and of all that it imports: only what made an entry finds it."""
-    package, found, ahead = Path(__file__).parent, dict[str, str](), [room, "features", "packed"]
+    package, found, ahead = Path(__file__).parent, dict[str, str](), [first, "features", "packed"]
     while ahead:
         name = ahead.pop()
         if name not in found and name not in NO_MAKERS:
-            found[name] = (package / f"{name}.py").read_text(encoding="utf-8")
+            room = package / name
+            files = sorted(room.glob("*.py")) if room.is_dir() else [room.with_suffix(".py")]
+            found[name] = "".join(file.read_text(encoding="utf-8") for file in files)
             ahead += re.findall(r"^ *from videograph\.(\w+)", found[name], re.MULTILINE)
     told = "".join(found[name] for name in sorted(found))
     return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

@@ -22,8 +22,8 @@ from PIL import Image
 
 from videograph.encoders import Detected, Encoder, ObjectDetector
 from videograph.errors import UsageError
-from videograph.grabbing import grab
 from videograph.records import Clock, Hook, Shots, VideoFeatures, VideoInfo, no_hook
+from videograph.video import grab
 
 BATCH_FRAMES = 8
 """Frames shown to the detector at once; a few megabytes, whatever the video's length."""

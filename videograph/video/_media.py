@@ -21,9 +21,9 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
-from videograph.decoding import Decoder
 from videograph.errors import VideographError
 from videograph.records import VideoInfo
+from videograph.video._decoding import Decoder
 
 TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd", "ttml")
 """Subtitle codecs that hold text, not pictures of it."""

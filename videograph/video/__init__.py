@@ -1,4 +1,4 @@
-"""A file of any kind in, its time stamps and sampled frames out, streamed; `media` says what second 0 is.
+"""A file of any kind in, its time stamps and sampled frames out, streamed; `_media` says what second 0 is.
 
 Files are read packet by packet, so that a damaged packet costs a frame and not the file.
 """
@@ -18,12 +18,12 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
 from videograph.config import SPEEDS
-from videograph.decoding import GIVE_UP_PACKETS, Decoder, Painter, nothing_decoded
 from videograph.errors import UsageError, VideographError
-from videograph.grabbing import grab
-from videograph.media import open_media, probe
-from videograph.picking import Picked, Picker
 from videograph.records import Clock, ReadReport, VideoInfo
+from videograph.video._decoding import GIVE_UP_PACKETS, Decoder, Painter, nothing_decoded
+from videograph.video._grabbing import grab
+from videograph.video._media import open_media, probe
+from videograph.video._picking import Picked, Picker
 
 __all__ = ["FrameBatch", "Reader", "grab", "open_media", "probe"]
 

@@ -12,10 +12,10 @@ from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from PIL import Image
 
-from videograph.decoding import Decoder, Painter, nothing_decoded
 from videograph.errors import VideographError
-from videograph.media import open_media, probe
 from videograph.records import VideoInfo
+from videograph.video._decoding import Decoder, Painter, nothing_decoded
+from videograph.video._media import open_media, probe
 
 
 def grab(
