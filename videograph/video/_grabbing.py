@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from videograph.errors import VideographError
 from videograph.records import VideoInfo
 from videograph.video._decoding import Decoder, Painter, nothing_decoded
 from videograph.video._media import open_media, probe
+
+LANES = 2
+"""Moments that are looked up side by side: after each seek a decoder's threads wait for one another."""
 
 
 def grab(
@@ -34,11 +39,37 @@ def grab(
         VideographError: the file cannot be read, or not one frame of it can.
     """
     info = video if isinstance(video, VideoInfo) else probe(video)
-    paint = Painter(info, long_side)
-    with open_media(info.path) as container:
-        finder = _Finder(container, info)
-        for moment in seconds:
-            yield Image.fromarray(paint.array(finder.frame_at(Fraction(moment))))
+    with ExitStack() as open_files:
+        lanes = [_Lane(info, long_side, open_files)]
+        if len(seconds) > LANES and lanes[0].may_seek:
+            lanes += [_Lane(info, long_side, open_files) for _ in range(LANES - 1)]
+        coming = [lane.show(at) for lane, at in zip(lanes, seconds, strict=False)]
+        for i in range(len(seconds)):
+            image = coming[i % len(lanes)].result()
+            if i + len(lanes) < len(seconds):
+                coming[i % len(lanes)] = lanes[i % len(lanes)].show(seconds[i + len(lanes)])
+            yield image
+
+
+class _Lane:
+    """The file, opened once more, and a thread that looks up moments in it one by one."""
+
+    def __init__(self, info: VideoInfo, long_side: int | None, open_files: ExitStack) -> None:
+        self._paint = Painter(info, long_side)
+        self._finder = _Finder(open_files.enter_context(open_media(info.path)), info)
+        self._thread = open_files.enter_context(ThreadPoolExecutor(1, "grab"))
+
+    @property
+    def may_seek(self) -> bool:
+        """Whether a moment can be looked up without all that was before it."""
+        return self._finder.may_seek
+
+    def show(self, moment: Fraction) -> Future[Image.Image]:
+        """The picture of a moment, soon."""
+        return self._thread.submit(self._shown, Fraction(moment))
+
+    def _shown(self, moment: Fraction) -> Image.Image:
+        return Image.fromarray(self._paint.array(self._finder.frame_at(moment)))
 
 
 class _Finder:
@@ -51,7 +82,7 @@ class _Finder:
     def __init__(self, container: InputContainer, info: VideoInfo) -> None:
         self._container, self._info = container, info
         self._decoder = Decoder(container, info)
-        self._may_seek = not self._decoder.guessed
+        self.may_seek = not self._decoder.guessed
         self._exact_from = 0
         self._begin()
 
@@ -64,7 +95,7 @@ class _Finder:
         decoder = self._decoder
         for packet in decoder.packets():
             decoder.note(packet)
-            early = self._may_seek and decoder.last_pts < self._exact_from
+            early = self.may_seek and decoder.last_pts < self._exact_from
             decoder.codec.skip_frame = "NONREF" if early else "DEFAULT"
             yield from decoder.decode(packet)
         yield from decoder.flush()
@@ -82,7 +113,7 @@ class _Finder:
         return found[1]
 
     def _search(self, ticks: int) -> None:
-        for back in self.BACK_SECONDS if self._may_seek else ():
+        for back in self.BACK_SECONDS if self.may_seek else ():
             self._seek(ticks - int(back / self._info.time_base))
             if self._found(ticks):
                 return
@@ -93,8 +124,8 @@ class _Finder:
     def _is_near(self, ticks: int) -> bool:
         """True when decoding on is no slower than a seek."""
         here = self._held[0] if self._held else 0
-        if not self._may_seek or ticks < here:
-            return not self._may_seek
+        if not self.may_seek or ticks < here:
+            return not self.may_seek
         index: Any = getattr(self._decoder.stream, "index_entries", ())
         found = index.search_timestamp(ticks + self._decoder.start) if len(index) else -1
         if found >= 0:
@@ -123,7 +154,7 @@ class _Finder:
     def _again_if_skipped(self, ticks: int) -> None:
         """Where time stamps leap, the frame shown may be an old one, and be among the skipped."""
         held = self._held[0] if self._held else ticks
-        if self._may_seek and any(held < t < self._exact_from for t in self._decoder.pts):
+        if self.may_seek and any(held < t < self._exact_from for t in self._decoder.pts):
             self._exact_from = held
             self._seek(held)
             self._found(ticks)
