@@ -373,7 +373,7 @@ def test_captions_answer_over_their_shot(
     data: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captioner = Captioner()
-    monkeypatch.setattr("videograph.sight.load_captions", lambda what: captioner)
+    monkeypatch.setattr("videograph.sight.load_captions", lambda what, device: captioner)
     video, words = data / "videos" / "bikes_6shots.mp4", WordsConfig(captions="counting")
     answer = ask(video, "the second wheel", words=words, n_moments=1)
     assert answer.sources == ("captions",) and answer.n_texts == captioner.n_seen > 1
@@ -410,7 +410,7 @@ def test_frames_answer_where_encoders_share_a_space(
     rows = seen.features / np.linalg.norm(seen.features, axis=1, keepdims=True)
     step = len(rows) // 2
     pointing = Pointing(rows[step] - rows.mean(axis=0))
-    monkeypatch.setattr("videograph.answers.load_text", lambda spec: pointing)
+    monkeypatch.setattr("videograph.answers.load_text", lambda spec, device: pointing)
     answer = ask(video, "this", words=WordsConfig(text="pointing"), n_moments=1)
     best = answer.moments[0]
     assert answer.sources == ("picture",) and best.evidence[0].source == "picture"
