@@ -113,6 +113,16 @@ def test_a_static_video_is_hardly_encoded_and_scored_the_same(data: Path, tmp_pa
     assert np.abs(ours - theirs).max() < 1e-6
 
 
+def test_two_still_minutes_as_a_codec_leaves_them(data: Path) -> None:
+    """A compressed file: what the codec changes from frame to frame is no difference between scores."""
+    path = data / "bad" / "static.mp4"
+    short, full = seen(path), seen(path, skip_repeats=False)
+    assert short.features.n_steps == full.report.n_encoded == 240
+    assert short.report.n_encoded is not None and short.report.n_encoded < 12  # 5 %
+    ours, theirs = (score_video(found.features).scores for found in (short, full))
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_what_a_codec_alone_changes_is_no_reason_to_look_again(data: Path, tmp_path: Path) -> None:
     """With key frames that pulse; where nothing else changes, scores would rank that noise."""
     path = still_video(tmp_path / "still.mp4", data, quality="26")
