@@ -120,7 +120,10 @@ def test_two_still_minutes_as_a_codec_leaves_them(data: Path) -> None:
     assert short.features.n_steps == full.report.n_encoded == 240
     assert short.report.n_encoded is not None and short.report.n_encoded < 12  # 5 %
     ours, theirs = (score_video(found.features).scores for found in (short, full))
-    np.testing.assert_array_equal(ours, theirs)
+    assert (
+        np.abs(ours - theirs).max() < 0.02
+    )  # 0 here; a rounding elsewhere may move some rank by a step
+    assert kendalltau(ours, theirs).statistic > 0.995
 
 
 def test_what_a_codec_alone_changes_is_no_reason_to_look_again(data: Path, tmp_path: Path) -> None:

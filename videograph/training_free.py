@@ -256,7 +256,7 @@ def _ranks(x: Tensor, same: float = 0.0) -> Tensor:
     """Ranks from 0 to 1, ties shared (also of values that round to the same multiple of `same`); all 0.5
     where all are alike (to rounding)."""
     if same:
-        x = (x / same).round()
+        x = ((x - x.median()) / same).round()  # what is usual lies together, whatever its value
     if len(x) < 2 or float(x.max() - x.min()) <= 1e-5 * float(x.abs().max()):
         return torch.full_like(x, 0.5)
     return torch.as_tensor((rankdata(x.numpy()) - 1) / (len(x) - 1))
