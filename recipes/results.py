@@ -49,6 +49,7 @@ def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Varia
 
 VARIANTS = [
     variant("full"),
+    Variant("full, validation videos too", refitted=True),
     variant("without words", language="none"),
     variant("without objects", use_objects=False),
     variant("K = 0", n_recursions=0),

@@ -146,6 +146,8 @@ class Variant:
     """Further frame inputs."""
     n_principal: int = N_PRINCIPAL
     power: float = 1.0
+    refitted: bool = False
+    """Train once more on training and validation videos together, for as many epochs as validation chose."""
     target: str = "order"
     """"order": the users' mean rank; "mean": gtscore."""
 
@@ -244,6 +246,11 @@ def run_examples(
     outcome: dict[str, Any] = {"epoch": learned.epoch, "test": {}, "beside": {}}
     if learned.history[-1].get("tau") is not None:
         outcome["validation"] = learned.history[learned.epoch - 1]["tau"]
+    if variant.refitted:
+        learner = Learner(make_plan(_to_the_end(variant, seed), train), [*train, *validation], ())
+        while learner.epoch < learned.epoch:
+            learner.run_epoch()
+        learned = learner.result()
     for key in fold["test"]:
         output = predict(learned.model, by_key[key].inputs, seed)
         scores, n_steps = output.logits[0].double().numpy(), len(bench.users[key][0])
@@ -251,6 +258,12 @@ def run_examples(
         joined = standard(scores) + standard(beside[key])
         outcome["beside"][key] = bench.tau(key, spread_to_steps(joined, n_steps), mode)
     return outcome
+
+
+def _to_the_end(variant: Variant, seed: int) -> dict[str, dict[str, Any]]:
+    """The settings, without a choice of epoch."""
+    settings = merged(variant, seed)
+    return {**settings, "": {**settings[""], "select": "last"}}
 
 
 def standard(row: np.ndarray) -> np.ndarray:
