@@ -31,10 +31,10 @@ N_PRINCIPAL = 96
 """Directions kept of the features where nothing is learned."""
 N_SAMPLED = 8_192
 """Rows from which these directions are found."""
-NOISE = 0.05
+NOISE = 0.01
 """Share of a feature's length below which a difference is noise, of the camera or of the codec: it stays as
 small as it is, where larger ones are brought to length 1."""
-SAME = 4e-3
+SAME = 3e-3
 """Difference of two scores, in lengths of a node, below which neither step ranks before the other."""
 STEPS_AT_A_TIME = 512
 """Steps whose objects are held at once beside the result, 15 MB of temporaries."""
@@ -70,7 +70,7 @@ def score_training_free(
         heard = edges.aggregate(y[None])[0]
         surprise = surprise + (y - heard).norm(dim=-1)
         z = _unless_noise(y + heard)  # Eq. 9
-    change = _change(features) / features.norm(dim=-1).mean().clamp(min=1e-12)
+    change = _change(features) / _spread(features)
     scores = (_ranks(_smooth(surprise), SAME) + _ranks(_smooth(change), SAME)) / 2
     is_about = guide is not None and guide.about is not None
     if guide is not None and guide.about is not None:
@@ -159,6 +159,15 @@ def _principal_frames(features: Tensor) -> Tensor:
     for at in _chunks(len(features)):
         frames[at] = _centred(features[at], mean) @ probe
     return frames
+
+
+def _spread(features: Tensor) -> Tensor:
+    """How far the steps lie from their mean, on average, or `NOISE` of their length where that is more."""
+    mean, far, length = features.mean(0), features.new_zeros(()), features.new_zeros(())
+    for at in _chunks(len(features)):
+        far = far + (features[at] - mean).norm(dim=-1).sum()
+        length = length + features[at].norm(dim=-1).sum()
+    return (torch.maximum(far, NOISE * length) / len(features)).clamp(min=1e-12)
 
 
 def _change(features: Tensor) -> Tensor:
