@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from videograph.metrics import bootstrap_interval, rank_correlation
 from videograph.records import Clock, Scores, Shots, Summary, VideoFeatures, Words
 from videograph.relevance import ANSWERS, Guide
 from videograph.scoring import score_video
+from videograph.sight import Sight
 from videograph.summary import choose, parse_budget
 
 QUERY = "How dangerous is the hunt?"
@@ -272,3 +274,33 @@ def test_first_shots_come_first_then_the_budget_is_filled() -> None:
     assert chosen("1 shots", first=first) == [2]
     assert chosen("5s", first=first) == [2]  # none fits: a piece of the best, not another shot
     assert chosen("36s", first=np.zeros(5, bool)) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--device", "tpu"], 'device is "tpu". Allowed: auto, cpu, cuda, mps.'),
+        (["--objects-every", "0"], "Invalid value for '--objects-every'"),
+    ],
+)
+def test_where_and_how_often_networks_look_is_checked(
+    options: list[str], sentence: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    weights = data / "weights"
+    command = ["summarize", str(data / "videos" / "sam2_dog.mp4"), "-o", str(tmp_path / "out")]
+    command += ["--encoder", f"transformers:{weights / 'hf' / 'mobilenet_v2_1.0_224'}"]
+    with pytest.raises(SystemExit) as end:
+        main([*command, *options])
+    assert end.value.code == 2 and sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_detector_looks_at_every_kth_pick(data: Path) -> None:
+    """Of the dog's 20 picks, five are looked at, and not the one that stands for its only shot alone."""
+    words = WordsConfig(objects=f"detector:{data / 'weights' / 'yolox_nano.onnx'}")
+    path, found = data / "videos" / "sam2_dog.mp4", []
+    for every in (None, 4):
+        sight = Sight(path, words=replace(words, objects_every=every), cache=False)
+        found.append(sight.features.looked_at)
+    shots, fourth = found
+    assert shots.sum() == 1 and np.flatnonzero(fourth).tolist() == [0, 4, 8, 12, 16]
