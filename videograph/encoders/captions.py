@@ -56,6 +56,7 @@ def load_captions(what: str = "florence2", *, device: str = "auto") -> Captioner
         UsageError: no such model or device, or one of another family.
         VideographError: it cannot be fetched or read, or the libraries are missing.
     """
+    needs("transformers")  # says so before anything is downloaded for it
     folder = fetch(what, PRESETS, instead='the video\'s own words (subtitles, title, "--query")')
     family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     if family not in _FAMILIES:

@@ -40,6 +40,7 @@ def load_text(what: str = "minilm", *, device: str = "auto") -> TextEncoder:
         UsageError: no such model, or no such device.
         VideographError: it cannot be fetched or read, or the libraries are missing.
     """
+    needs("tokenizers")  # says so before anything is downloaded for it
     folder = fetch(what, PRESETS, instead='the text encoder "lexical"')
     name = f"text-{fingerprint(folder)}"
     if device in ("auto", "cpu") and is_plain_bert(folder):
