@@ -245,11 +245,7 @@ LOOK = """async (times) => {
     await Promise.race([new Promise(done => video.onloadeddata = done), failed]);
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
     const pen = canvas.getContext('2d', {willReadFrequently: true});
-    const found = [];
-    for (const time of times) {
-        const there = new Promise(done => video.onseeked = done);
-        video.currentTime = time;
-        await Promise.race([there, failed]);
+    const look = () => {
         pen.drawImage(video, 0, 0);
         let number = 0;
         for (let bit = 0; bit < 8; bit++) {
@@ -257,6 +253,19 @@ LOOK = """async (times) => {
             let sum = 0;
             for (let i = 0; i < field.length; i += 4) sum += field[i + 1];
             if (sum / (field.length / 4) > 125) number |= 1 << bit;
+        }
+        return number;
+    };
+    const found = [];
+    for (const time of times) {
+        const there = new Promise(done => video.onseeked = done);
+        video.currentTime = time;
+        await Promise.race([there, failed]);
+        // A busy machine may still show the picture before, which no two places here share: look again.
+        let number = look();
+        for (let i = 0; i < 200 && number === found.at(-1); i++) {
+            await new Promise(done => setTimeout(done, 20));
+            number = look();
         }
         found.push(number);
     }
