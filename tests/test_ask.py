@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from conftest import skip_or_fail
 
 from videograph.ask import Answer, ask
+from videograph.cache import Cache, stamps_of_model
 from videograph.cli import main
 from videograph.config import WordsConfig
 from videograph.encoders import load_text
@@ -22,6 +24,7 @@ from videograph.errors import UsageError, VideographError
 from videograph.moments import as_line, cut_out, moments
 from videograph.records import Clock, Evidence, Shots, TimedText
 from videograph.relevance import ANSWERS, NEUTRAL, Guide, Heard, guide, guided
+from videograph.sight import Sight
 
 QUESTIONS = json.loads((Path(__file__).parent / "questions.json").read_text(encoding="utf-8"))
 UNRELATED = (
@@ -382,6 +385,79 @@ def test_captions_answer_over_their_shot(
     n_seen = captioner.n_seen
     assert ask(video, "the first wheel", words=words).moments[0].start_seconds == 0
     assert captioner.n_seen == n_seen  # kept
+
+
+@pytest.fixture
+def looks(data: Path, cached: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Asks of what is seen look, or take what was kept: a line for each look."""
+    looked: list[str] = []
+
+    class Looking:
+        def __init__(self, path: Path, **options: object) -> None:
+            pass
+
+        def looked_texts(self) -> list[TimedText]:
+            looked.append("looked")
+            return [TimedText("a wheel", "captions", Fraction(0), Fraction(1))]
+
+    monkeypatch.setattr("videograph.sight.Sight", Looking)
+    return looked
+
+
+def test_what_was_seen_is_looked_for_again_where_anything_about_looking_changed(
+    data: Path, tmp_path: Path, looks: list[str]
+) -> None:
+    video, folder = data / "videos" / "bikes_6shots.mp4", tmp_path / "models"
+    folder.mkdir()
+    model = folder / "small.onnx"
+    model.write_bytes(b"weights")
+    words = WordsConfig(objects=f"detector:{model}", captions=f"captions:{folder}")
+
+    def n_looks(words: WordsConfig = words, **options: str) -> int:
+        for _ in range(2):  # the second time it is kept
+            ask(video, "a wheel", words=words, **options)
+        return len(looks)
+
+    assert n_looks() == 1
+    for more, changed in enumerate(
+        [
+            {"objects_every": 3}, {"device": "cpu"}, {"captions": None},
+            {"objects": "detector:d-fine"}, {"unwanted": ("a car",)}, {"speech": str(folder)},
+        ],
+        start=2,
+    ):  # fmt: skip
+        assert n_looks(replace(words, **changed)) == more, changed
+    n_before = len(looks)
+    assert n_looks(encoder="embedded") == n_before + 1
+    model.with_suffix(".txt").write_text("wheel\n")
+    assert n_looks() == n_before + 2
+    model.write_bytes(b"other weights")
+    assert n_looks() == n_before + 3
+    assert n_looks(replace(words, captions="captions:owner/name@main")) == n_before + 5
+
+
+def test_what_was_seen_at_another_speed_is_not_what_was_kept(
+    data: Path, cached: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = Captioner()
+    monkeypatch.setattr("videograph.sight.load_captions", lambda what, device: captioner)
+    video, words = data / "videos" / "bikes_6shots.mp4", WordsConfig(captions="counting")
+    for n_times, speed in enumerate(["balanced", "balanced", "exact"]):
+        n_seen = captioner.n_seen
+        Sight(video, words=words, speed=speed).told(Cache())
+        assert (captioner.n_seen > n_seen) == (n_times != 1), speed
+
+
+def test_a_hub_models_commit_is_part_of_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert stamps_of_model("owner/name") == []
+    for name in ("main", "v2"):
+        (tmp_path / "models--owner--name" / "refs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "models--owner--name" / "refs" / name).write_text("c0ffee")
+    assert [Path(name).name for name, *_ in stamps_of_model("owner/name")] == ["main"]
+    assert [Path(name).name for name, *_ in stamps_of_model("owner/name@v2")] == ["v2"]
 
 
 class Pointing:

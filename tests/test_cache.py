@@ -205,10 +205,10 @@ def test_other_code_finds_nothing_that_this_code_made(
         return read(path, *arguments, **options) + more
 
     monkeypatch.setattr(Path, "read_text", edited)
-    cache_room._code.cache_clear()
+    cache_room.code_of.cache_clear()
     extract_cached(video, load_encoder("builtin"))
     monkeypatch.undo()
-    cache_room._code.cache_clear()
+    cache_room.code_of.cache_clear()
     assert len(extracted) == 2
 
 

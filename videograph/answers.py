@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from videograph.cache import Cache, stamp
-from videograph.config import WordsConfig
+from videograph.cache import Cache, code_of, stamp, stamps_of_model
+from videograph.config import SummarizeConfig, WordsConfig
 from videograph.encoders import TextEncoder, load_text
 from videograph.language import query_texts, read_texts, words_from
 from videograph.records import TimedText, VideoFeatures, VideoInfo, Words
@@ -93,6 +94,8 @@ def told(
     cache: Cache | None,
     look: Look,
     *,
+    encoder: str = SummarizeConfig.encoder,
+    speed: str = SummarizeConfig.speed,
     info: VideoInfo | None = None,
 ) -> Told:
     """What a video says of itself, kept for its next question.
@@ -102,12 +105,13 @@ def told(
         words: which sources are asked.
         cache: where it is kept; None: nowhere.
         look: called for the sources that need more than reading, if any is asked for.
+        encoder, speed: who sees the frames for it, and which; both shape the shots that it speaks of.
         info: what the file says of itself, where it was opened already.
 
     Raises:
         VideographError: the video or a named subtitle file cannot be read.
     """
-    key = None if cache is None else _key(path, words)
+    key = None if cache is None else _key(path, words, encoder, speed)
     kept = None if cache is None or key is None else cache.get(key)
     if kept is not None and "told" in kept:
         return _unpacked(kept["told"])
@@ -125,7 +129,7 @@ def told(
     found = Told(
         tuple(texts), info.duration_seconds or max(ends, default=Fraction(1)), tuple(warnings)
     )
-    if cache is not None and key is not None and key == _key(path, words):
+    if cache is not None and key is not None and key == _key(path, words, encoder, speed):
         cache.put(key, {"told": _packed(found)})
     return found
 
@@ -134,18 +138,46 @@ def _maybe_path(name: str | None) -> Path | None:
     return None if name is None else Path(name)
 
 
-def _key(path: Path, words: WordsConfig) -> str | None:
-    """All that the texts depend on: the file, those beside it, the options; None where it is gone."""
+def _key(path: Path, words: WordsConfig, encoder: str, speed: str) -> str | None:
+    """All that the texts depend on: the file, those beside it, options, models; None: not to be kept."""
     from videograph.language._subtitles import files_beside
 
     try:
+        looking = _looking(words, encoder, speed) if words.looks else []
         beside = [words.subtitles] if words.subtitles else files_beside(path, "en")
         stamps = [[str(file), *stamp(Path(file))] for file in [path.absolute(), *beside]]
     except OSError:
         return None
-    looks_for = [*words.query, *words.unwanted] if words.objects else []  # some detectors are told
-    options = [words.title, words.objects, words.captions, words.speech, looks_for]
-    return json.dumps(["told", stamps, options, version("videograph")])
+    if looking is None:
+        return None
+    code = code_of("sight" if words.looks else "language")
+    return json.dumps(["told", stamps, words.title, looking, _versions(), code])
+
+
+def _looking(words: WordsConfig, encoder: str, speed: str) -> list[Any] | None:
+    """What texts depend on that come of looking and listening; None where a model may change any time."""
+    models = [words.speech or ""]  # a size or a folder; the others are "NAME:WHAT"
+    models += [(spec or "").partition(":")[2] for spec in (words.objects, words.captions, encoder)]
+    if any(map(_is_fleeting, models)):
+        return None
+    asked = [*words.query, *words.unwanted] if words.objects else []  # some detectors are told
+    named = [words.speech, words.objects, words.captions, encoder]
+    files = [stamps_of_model(what) for what in models if what]
+    return [named, files, speed, words.objects_every, words.device, asked]
+
+
+def _is_fleeting(what: str) -> bool:
+    """Whether the hub is asked for a newer model each time."""
+    return what.endswith("@main")
+
+
+def _versions() -> list[str]:
+    """Of all that reads, looks and listens, as far as it is installed."""
+    found: list[str] = []
+    for name in ("videograph", "av", "pysubs2", "transformers", "onnxruntime", "faster-whisper"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 def _packed(found: Told) -> np.ndarray:
@@ -200,7 +232,8 @@ class KeptRows:
 
     def __init__(self, spec: str, cache: Cache | None, device: str = "auto") -> None:
         # Hashing words is quicker than a file.
-        self._spec, self._cache = spec, None if spec == "lexical" else cache
+        is_kept = spec != "lexical" and not _is_fleeting(spec)
+        self._spec, self._cache = spec, cache if is_kept else None
         self._device = device
         self.space: str | None = None
         """Name of the frame encoder in whose space the rows lie, once there are some."""
@@ -224,7 +257,5 @@ class KeptRows:
 
     def _key(self, texts: Sequence[str]) -> str:
         said = hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
-        folder = Path(self._spec.partition(":")[2])
-        files: list[Any] = sorted(folder.iterdir()) if folder.is_dir() else []
-        model = [stamp(file) for file in files]
-        return json.dumps(["rows", self._spec, model, version("videograph"), said])
+        files = stamps_of_model(self._spec.partition(":")[2])
+        return json.dumps(["rows", self._spec, files, self._device, _versions(), said])

@@ -94,7 +94,7 @@ def ask(
     if stored is not None or path.suffix.lower() in (".h5", ".hdf5"):
         found = sight().told(kept)
     else:
-        found = told(path, words, kept, lambda: sight().looked_texts())
+        found = told(path, words, kept, lambda: sight().looked_texts(), encoder=encoder)
     heard = heard_by(words, found.texts, kept)
     seen = sight().features if _sees(heard, sight) else None
     sources = _sources(heard, seen is not None)

@@ -9,6 +9,7 @@ are computed as if there were no cache, and the log says why.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import logging
@@ -295,7 +296,7 @@ def _key(cache: Cache, path: Path, made_by: Sequence[object], room: str) -> str 
     try:
         if cache.folder is None or not stat.S_ISREG(path.stat().st_mode):
             return None
-        content, code = cache.content(path), _code(room)
+        content, code = cache.content(path), code_of(room)
     except OSError as error:  # if it is the video's fault, the reader says what is wrong with it
         log.info("not looked for in the cache: %s", error)
         return None
@@ -315,7 +316,7 @@ def _settings(detector: ObjectDetector) -> str:
 
 
 @lru_cache
-def _code(first: str) -> str:
+def code_of(first: str) -> str:
     """Digest of the sources of a room and of all that it imports: only what made an entry finds it."""
     package, found, ahead = Path(__file__).parent, dict[str, str](), [first, "features", "packed"]
     while ahead:
@@ -333,6 +334,27 @@ def stamp(path: Path) -> tuple[int, ...]:
     """What changes with a file, read without opening it: size, times in ns, and its place on disk."""
     found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+
+
+def stamps_of_model(what: str) -> list[tuple[str, *tuple[int, ...]]]:
+    """Stamps of what a model consists of on this machine, nothing being opened; none of a preset.
+
+    Args:
+        what: a folder; a file, with whose name others beside it may begin (names of kinds, weights); or
+            a hub id, of which the hub's cache notes the commit.
+    """
+    place = Path(what).expanduser()
+    if place.is_dir():
+        files = [*place.glob("*"), *place.glob("*/*")]
+    elif place.is_file():
+        files = list(place.parent.glob(f"{glob.escape(place.stem)}.*"))
+    else:
+        from huggingface_hub import constants
+
+        repo, _, revision = what.partition("@")
+        folder = Path(constants.HF_HUB_CACHE, f"models--{repo.replace('/', '--')}", "refs")
+        files = [folder / (revision or "main")]
+    return sorted((str(file), *stamp(file)) for file in files if file.is_file())
 
 
 def _folder(config: CacheConfig) -> Path | None:

@@ -156,7 +156,10 @@ class Sight:
         """What the video says of itself, from all sources that were asked for."""
         words = self._words
         if self.stored is None:
-            return told(self._path, words, cache, self.looked_texts, info=self.seen.info)
+            return told(
+                self._path, words, cache, self.looked_texts,
+                encoder=self._encoder_name, speed=self._speed, info=self.seen.info,
+            )  # fmt: skip
         texts = list(self.stored.texts)
         if words.subtitles is not None:
             texts = [t for t in texts if t.source != "subtitles"]
