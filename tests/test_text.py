@@ -309,3 +309,12 @@ def test_a_model_that_says_nothing_fails(tmp_path: Path) -> None:
     transformers.BertModel(config).save_pretrained(tmp_path)
     with pytest.raises(UsageError, match=r"family bert\. Allowed: blip, florence2, smolvlm"):
         load_captions(f"captions:{tmp_path}")
+
+
+def test_where_no_captioner_can_be_had_subtitles_are_advised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(VideographError, match="or --subtitles FILE, which needs no download"):
+        load_captions("captions:blip")

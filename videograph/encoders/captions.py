@@ -57,7 +57,7 @@ def load_captions(what: str = "florence2", *, device: str = "auto") -> Captioner
         VideographError: it cannot be fetched or read, or the libraries are missing.
     """
     needs("transformers")  # says so before anything is downloaded for it
-    folder = fetch(what, PRESETS, instead='the video\'s own words (subtitles, title, "--query")')
+    folder = fetch(what, PRESETS, instead="--subtitles FILE")
     family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     if family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
