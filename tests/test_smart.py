@@ -219,6 +219,31 @@ def test_parameter_sets_that_end_early_fail() -> None:
         _h264.units(b"\0\0\0\x20\x65", 4)
 
 
+def _parameters(number: int) -> bytes:
+    """The head of a picture parameter set of that number."""
+    code = f"{number + 1:b}"
+    bits = "0" * (len(code) - 1) + code + "1"
+    return b"\x68" + int(bits.ljust(16, "0"), 2).to_bytes(2, "big")
+
+
+def test_a_stream_that_uses_every_number_is_encoded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "clip.mp4")
+    stored = _h264.stored_sets
+
+    def crowded(extradata: bytes) -> tuple[int, list[bytes]]:
+        size, sets = stored(extradata)
+        return size, [*sets, *map(_parameters, range(1, 32))]
+
+    monkeypatch.setattr(_h264, "stored_sets", crowded)
+    summary = summary_of(tmp_path / "clip.mp4", lambda _: SPANS)
+    with pytest.raises(_smart.Unfit, match="under every number"):
+        plan_of(summary)
+    export(summary, tmp_path / "skim.mp4")
+    assert numbers(tmp_path / "skim.mp4") == CHOSEN
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """The folder over HTTP with ranges refused: a page may look at pictures of its own site only."""

@@ -107,7 +107,9 @@ def _plan(source: Source, summary: Summary, pieces: list[Piece]) -> Plan:
     reader = _Reader(source, length_size, sets)
     parts = [reader.parts(piece) for piece in pieces]
     taken = {_h264.set_number(unit) for unit in sets}
-    free = next(n for n in range(32) if n not in taken)
+    free = next((n for n in range(32) if n not in taken), None)
+    if free is None:
+        raise Unfit("parameter sets under every number")
     found = Plan(pieces, parts, tuple(sets), free, profile, length_size)
     if not found.copied_seconds:
         raise Unfit("no whole group of pictures in the spans")
