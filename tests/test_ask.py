@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import skip_or_fail
 
-from videograph.ask import Answer, ask
+from videograph.ask import Answer, ask, write_pictures
 from videograph.cache import Cache, stamps_of_model
 from videograph.cli import main
 from videograph.config import WordsConfig
@@ -195,6 +195,16 @@ def test_json_and_pictures(film: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "holds files already" in capsys.readouterr().err
     assert run("ask", film, "a pizza", "--json") == 0
     assert json.loads(capsys.readouterr().out)["moments"] == []
+
+
+def test_pictures_go_to_no_folder_of_others(film: Path, tmp_path: Path) -> None:
+    answer, folder = ask(film, "a lone hunter", n_moments=1), tmp_path / "pictures"
+    with pytest.raises(UsageError, match=r"film\.mp4 is a file\. Allowed: a folder\."):
+        write_pictures(answer, film)
+    assert [p.name for p in write_pictures(answer, folder)] == ["1 at 0m37s.jpg"]
+    with pytest.raises(UsageError, match="pictures holds files already"):
+        write_pictures(answer, folder)
+    assert len(write_pictures(answer, folder, force=True)) == 1
 
 
 # -- the second time -------------------------------------------------------------------------------

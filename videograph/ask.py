@@ -132,17 +132,14 @@ def write_pictures(answer: Answer, folder: str | Path, *, force: bool = False) -
     """Pictures of the moments, best first: "1 at 0m18s.jpg".
 
     Raises:
-        UsageError: the folder holds files already and `force` is not given.
+        UsageError: see `refuse_folder`.
         VideographError: the video cannot be read any more, or the pictures cannot be written.
     """
     from videograph.features import jpeg
     from videograph.video import grab, probe
 
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not force):
-        raise UsageError(
-            f"{folder} is taken. Try --force to write into it, or another place with -o."
-        )
+    refuse_folder(folder, force=force)
     order = sorted(range(len(answer.moments)), key=lambda i: answer.moments[i].keyframe_seconds)
     times = [answer.moments[i].keyframe_seconds for i in order]
     found: dict[int, Path] = {}
