@@ -35,8 +35,6 @@ class Steady:
     """
 
     def __init__(self) -> None:
-        self.n_seen = 0
-        """Pictures to be encoded so far."""
         self._seen: _Picture | None = None
         self._still = True
 
@@ -60,7 +58,6 @@ class Steady:
         if same and self._still:
             return False
         self._seen, self._still = picture, same or first
-        self.n_seen += 1
         return True
 
 
