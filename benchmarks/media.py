@@ -83,11 +83,17 @@ def _room(passing: list[np.ndarray]) -> Iterator[av.VideoFrame]:
     """Ten minutes: the first picture with noise of a camera, and in the fifth minute all of them."""
     rng = np.random.default_rng(0)
     noise = rng.normal(scale=1.5, size=(8, *passing[0].shape)).astype(np.float32)
+    empty = [_noisy(passing[0], grain) for grain in noise]
     for index in range(600 * RATE):
         at = (index - 300 * RATE) // 3  # ten pictures a second
-        picture = passing[at] if 0 <= at < len(passing) else passing[0]
-        shown = np.clip(picture + noise[index % len(noise)], 0, 255).astype(np.uint8)
+        grain = index % len(noise)
+        is_passing = 0 <= at < len(passing)
+        shown = _noisy(passing[at], noise[grain]) if is_passing else empty[grain]
         yield av.VideoFrame.from_ndarray(shown, format="rgb24")
+
+
+def _noisy(picture: np.ndarray, grain: np.ndarray) -> np.ndarray:
+    return np.clip(picture + grain, 0, 255).astype(np.uint8)
 
 
 def _encode(frames: Iterator[av.VideoFrame], path: Path, crf: int) -> None:

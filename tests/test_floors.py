@@ -12,7 +12,7 @@ import videograph
 PACKAGE = Path(videograph.__file__).parent
 STREET = (
     ("errors", "english"),
-    ("records",),
+    ("records", "spill"),
     ("config", "metrics", "attention", "steady"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
     ("losses", "checkpoint", "shots", "summary", "relevance", "moments", "sample"),

@@ -6,17 +6,21 @@ computed once for both, in blocks of rows, so that no more than a block is held 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from videograph.spill import empty, pieces
 
 BLOCK_ENTRIES = 1 << 18
 """Entries held at a time where all must be seen one by one: 1 MB in float32."""
 KEPT_ENTRIES = 1 << 21
 """Entries that may be kept for the backward pass, 8 MB in float32: about 1,450 steps. More are computed
 anew there, so that memory stays linear in the number of nodes."""
+LONG_STEPS, STEPS_AT_A_TIME = 4_096, 1_024
+"""A video of more steps is worked on some steps at a time where no gradient is wanted."""
 NEVER = -1e9
 """Logit of an edge that does not exist; finite, so that a row without edges has finite gradients."""
 
@@ -45,6 +49,31 @@ def row_blocks(n_rows: int, entries_per_row: int, most: int | None = None) -> It
     step = max(1, (BLOCK_ENTRIES if most is None else most) // max(1, entries_per_row))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def by_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:
+    """What `make` makes of all steps, (b, n_steps, ...): of single steps, whatever is beside them.
+
+    Of a long video without gradients, some steps at a time, and on the processor the result lies on disk
+    where it is large (see `spill`).
+    """
+    if torch.is_grad_enabled() or n_steps <= LONG_STEPS:
+        return make(slice(None))
+    result = None
+    for at in pieces(n_steps, STEPS_AT_A_TIME):
+        part = make(at)
+        if result is None:
+            result = long_empty(part, part.shape[0], n_steps, *part.shape[2:])
+        result[:, at] = part
+    assert result is not None
+    return result
+
+
+def long_empty(like: Tensor, *shape: int) -> Tensor:
+    """A tensor to be filled, of another's kind and place; a large one on the processor lies on disk."""
+    if like.device.type != "cpu":
+        return like.new_empty(shape)
+    return torch.from_numpy(empty(shape, like.new_empty(0).numpy().dtype))
 
 
 class _Attend(torch.autograd.Function):

@@ -15,6 +15,7 @@ from PIL import Image
 from videograph.encoders import Encoded, Encoder
 from videograph.errors import VideographError
 from videograph.records import Hook, ReadReport, VideoFeatures, VideoInfo, no_hook
+from videograph.spill import Rows
 from videograph.steady import Steady
 from videograph.video import FrameBatch, Reader
 
@@ -90,15 +91,15 @@ def _next(batches: object) -> FrameBatch | None:
 
 
 class _Seen:
-    """What was seen so far, a row for each pick; memory for it is taken once, as it fills."""
+    """What was seen so far, a row for each pick; of a long video on disk."""
 
     def __init__(self, encoder: Encoder, n_expected: int, skip_repeats: bool) -> None:
         self.n_steps = self.n_encoded = 0
         self.thumbnails = Thumbnails(n_expected)
         self._encoder = encoder
         self._steady = Steady() if skip_repeats else None
-        self._rows = {f.name: _Rows(n_expected) for f in fields(Encoded)}
-        self._rows |= {name: _Rows(n_expected) for name in ("contrast", "pts", "cut_pts")}
+        self._rows = {f.name: Rows(n_expected) for f in fields(Encoded)}
+        self._rows |= {name: Rows(n_expected) for name in ("contrast", "pts", "cut_pts")}
         self._previous: np.ndarray | None = None
         self._last: Encoded | None = None  # one row: what was encoded last
 
@@ -149,29 +150,6 @@ class _Seen:
 def _compact(seen: Encoded) -> Encoded:
     """The same with object features of half the size, which are most of what is kept of a video."""
     return replace(seen, object_features=seen.object_features.astype(np.float16))
-
-
-class _Rows:
-    """An array that grows row by row, without a copy as long as no more come than were expected."""
-
-    def __init__(self, n_expected: int) -> None:
-        self._n, self._n_expected = 0, n_expected
-        self._array: np.ndarray | None = None
-
-    def add(self, rows: np.ndarray) -> None:
-        end = self._n + len(rows)
-        if self._array is None:
-            self._array = np.empty((max(end, self._n_expected), *rows.shape[1:]), rows.dtype)
-        elif end > len(self._array):
-            grown = np.empty((end + end // 2, *rows.shape[1:]), rows.dtype)
-            grown[: self._n] = self._array[: self._n]
-            self._array = grown
-        self._array[self._n : end] = rows
-        self._n = end
-
-    def whole(self) -> np.ndarray:
-        assert self._array is not None
-        return self._array[: self._n]
 
 
 def _contrast(images: np.ndarray) -> np.ndarray:

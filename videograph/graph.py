@@ -18,7 +18,16 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from videograph.attention import NEVER, attend_and_tell, row_blocks, unit
+from videograph.attention import (
+    LONG_STEPS,
+    NEVER,
+    attend_and_tell,
+    by_steps,
+    long_empty,
+    row_blocks,
+    unit,
+)
+from videograph.spill import pieces, release
 
 SMALL = 64
 """Nodes up to which a graph is simply written down: the spatial graphs."""
@@ -220,6 +229,10 @@ class SparseEdges:
         """The k strongest edges to others; a landmark beyond the window is one edge to the middle of its
         run, with the weight of one of its nodes."""
         n = self.q.shape[1]
+        if len(self.q) == 1 and bool(self.mask.all()):
+            _, band = next(self._bands())
+            best = band.top(k)
+            return TopEdges(best.columns[None], best.weights[None], best.kept[None])
         columns = self.mask.new_full((len(self.q), n, k), -1, dtype=torch.int64)
         weights = self.q.new_zeros(len(self.q), n, k)
         for video, band in self._bands():
@@ -273,7 +286,7 @@ class _Band:
         lambda q times this covariance. Above 1 the order does not hold, and the shift is kept at that of 1.
         """
         means, far = _run_means(self.r, self.run), _run_means(values, self.run)
-        within = self.r.T @ values - (means * _run_sizes(self.r, self.run)).T @ far
+        within = _product(self.r, values) - (means * _run_sizes(self.r, self.run)).T @ far
         return self.scale.clamp(max=1.0) * within / max(1, len(self.r))
 
     def hear(
@@ -292,18 +305,17 @@ class _Band:
                 for rows in self._chunks()
             ]
             return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])  # pyright: ignore
-        heard, partition = (
-            values.new_empty(len(self.q), values.shape[-1]),
-            self.q.new_empty(len(self.q)),
-        )
+        heard = long_empty(values, len(self.q), values.shape[-1])
+        partition = self.q.new_empty(len(self.q))
         for rows in self._chunks():
             heard[rows], partition[rows] = self._hear_rows(rows, values, far, spread)
         return heard, partition
 
     def top(self, k: int) -> TopEdges:
         """As `SparseEdges.top`, columns counted among the real nodes."""
-        columns = torch.full((len(self.q), k), -1, dtype=torch.int64, device=self.q.device)
-        weights = self.q.new_zeros(len(self.q), k)
+        weights = long_empty(self.q, len(self.q), k)
+        columns = long_empty(self._firsts, len(self.q), k)
+        kept = self.q.new_empty(len(self.q))
         middles = (self._firsts + self.run // 2).clamp(max=len(self.r) - 1)
         for rows in self._chunks():
             near, logits = self._logits(rows)
@@ -319,8 +331,8 @@ class _Band:
             found = _top_edges(
                 torch.cat([nodes, middles])[best.indices], (best.values - partition).exp(), k
             )
-            columns[rows], weights[rows] = found.columns, found.weights
-        return TopEdges(columns, weights, weights.sum(-1))
+            columns[rows], weights[rows], kept[rows] = found.columns, found.weights, found.kept
+        return TopEdges(columns, weights, kept)
 
     @cached_property
     def _firsts(self) -> Tensor:
@@ -339,6 +351,7 @@ class _Band:
     def _chunks(self) -> Iterator[slice]:
         for start in range(0, len(self.q), SPARSE_ROWS):
             yield slice(start, min(start + SPARSE_ROWS, len(self.q)))
+            release()
 
     def _hear_rows(
         self, rows: slice, values: Tensor, far: Tensor, spread: Tensor | None
@@ -393,7 +406,8 @@ def sparse_edges(
         n_landmarks: runs at most; 0 for the window alone.
     """
     mask = mask if mask is not None else torch.ones(q.shape[:2], dtype=torch.bool, device=q.device)
-    lengths, r = mask.sum(-1).tolist(), unit(r)
+    answers = r
+    lengths, r = mask.sum(-1).tolist(), by_steps(r.shape[1], lambda at: unit(answers[:, at]))
     runs = tuple(max(1, -(-int(n) // max(1, n_landmarks))) for n in lengths)
     rows = (r[b] if mask[b].all() else r[b][mask[b]] for b in range(len(r)))
     means = (_run_means(row, run) for row, run in zip(rows, runs, strict=True))
@@ -485,9 +499,21 @@ def _top_edges(columns: Tensor, weights: Tensor, k: int) -> TopEdges:
 
 def _run_means(x: Tensor, run: int) -> Tensor:
     """Means of equal runs of rows, the last run perhaps shorter: (n, d) to (n_runs, d)."""
-    n_runs = -(-len(x) // run)
-    sums = F.pad(x, (0, 0, 0, n_runs * run - len(x))).view(n_runs, run, -1).sum(1)
-    return sums / _run_sizes(x, run)
+    n_runs, at_once = -(-len(x) // run), max(1, LONG_STEPS // run) * run
+    if torch.is_grad_enabled() or len(x) <= at_once:
+        sums = F.pad(x, (0, 0, 0, n_runs * run - len(x))).view(n_runs, run, -1).sum(1)
+        return sums / _run_sizes(x, run)
+    return torch.cat([_run_means(x[at], run) for at in pieces(len(x), at_once)])
+
+
+def _product(x: Tensor, y: Tensor) -> Tensor:
+    """x^T y, (d, width)."""
+    if torch.is_grad_enabled() or len(x) <= LONG_STEPS:
+        return x.T @ y
+    total = x.new_zeros(x.shape[1], y.shape[1])
+    for at in pieces(len(x), LONG_STEPS):
+        total.addmm_(x[at].T, y[at])
+    return total
 
 
 def _run_sizes(x: Tensor, run: int) -> Tensor:

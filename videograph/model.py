@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,17 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videograph.attention import attend_and_tell
+from videograph.attention import LONG_STEPS, attend_and_tell, by_steps, long_empty
 from videograph.checkpoint import Checkpointed
 from videograph.config import ModelConfig
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges, sparse_edges, unit
 from videograph.records import VideoFeatures, Words
 from videograph.spatial import ObjectEdges, Slots, object_edges, pool, pool_evenly
+from videograph.spill import pieces
 
 Step = TypeVar("Step", bound=nn.Module)
 
-STEPS_AT_A_TIME = 2_048
+STEPS_AT_A_TIME = 512
 """Steps whose objects are held at once when no gradient is wanted."""
 
 
@@ -40,7 +42,7 @@ class Inputs:
     frame_mask: Tensor
     """True for real steps, (B, T) bool."""
     object_features: Tensor | None = None
-    """Region features, (B, T, N, object_dim) float32."""
+    """Region features, (B, T, N, object_dim) float32 or float16."""
     object_mask: Tensor | None = None
     """True for real objects, (B, T, N) bool."""
     word_features: Tensor | None = None
@@ -234,9 +236,11 @@ class Relation(nn.Module):
 
     def sparse(self, nodes: Tensor, mask: Tensor | None, config: ModelConfig) -> SparseEdges:
         """Edges to a window and to landmarks, (B, T, d)."""
-        q, r = self.sides(nodes)
+        side = self.q if self.r is None else self.r
+        q = by_steps(nodes.shape[1], lambda at: unit(self.q(nodes[:, at])))
+        r = q if side is self.q else by_steps(nodes.shape[1], lambda at: unit(side(nodes[:, at])))
         return sparse_edges(
-            unit(q), r, self.scale(), mask, window=config.window, n_landmarks=config.n_landmarks
+            q, r, self.scale(), mask, window=config.window, n_landmarks=config.n_landmarks
         )
 
     def sides(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,6 +260,15 @@ class Convolution(nn.Module):
     def forward(self, nodes: Tensor, edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
         """Updated nodes, (..., n, d) or (R, d)."""
         return self.norm(nodes + F.relu(edges.aggregate(self.map(nodes))))
+
+    def long(self, nodes: Tensor, edges: Edges | SparseEdges, mask: Tensor | None) -> Tensor:
+        """The same among frames, (B, T, d), 0 under a false mask; of a long video some at a time."""
+        said = by_steps(nodes.shape[1], lambda at: self.map(nodes[:, at]))
+        heard = edges.aggregate(said)
+        return by_steps(
+            nodes.shape[1],
+            lambda at: _keep(self.norm(nodes[:, at] + F.relu(heard[:, at])), mask, at),
+        )
 
 
 class SpatialStep(nn.Module):
@@ -326,34 +339,47 @@ class VideoGraph(nn.Module, Checkpointed):
         words, word_mask = self._words(inputs)  # u, (B, M, d)
         frames = self._frames(inputs, words, word_mask)  # f^, (B, T, d)
         pooled, spatial, object_weights = self._objects(inputs, frames, words, word_mask)  # g^0..K
-        nodes = _keep(self.norm(next(_joined([self.join], frames, pooled[:1]))), mask)  # z^0, Eq. 3
+        n_steps = frames.shape[1]
+        join = next(_joined([self.join], frames, pooled[:1]))
+        nodes = by_steps(n_steps, lambda at: _keep(self.norm(join(at)), mask, at))  # z^0, Eq. 3
         steps = [_step(self.temporal, k) for k in range(self.config.n_recursions)]
         said = _joined([step.join for step in steps], frames, pooled[1:])  # W_2 [f^ ; g^k]
         # Of a very long video only the last graph is kept: each holds two arrays as large as `nodes`.
-        lean = self.is_sparse(nodes.shape[1]) and not torch.is_grad_enabled()
+        lean = self.is_sparse(n_steps) and not torch.is_grad_enabled()
         read, edges, temporal = nodes, None, []
         for step, joined in zip(steps, said, strict=True):
-            read = _keep(step.norm(nodes + joined), mask)  # y^k, Eq. 7
+            read = by_steps(n_steps, partial(_read, step, nodes, joined, mask))  # y^k, Eq. 7
             if edges is None or self.config.refine_edges:
                 if lean:
                     edges = None
                     temporal.clear()
                 edges = self._temporal_edges(step.relation, read, mask)  # Eq. 8
-            nodes = _keep(step.convolve(read, edges), mask)  # z^k, Eq. 9
+            nodes = step.convolve.long(read, edges, mask)  # z^k, Eq. 9
             temporal.append(edges)
         if self.late is not None and self.late_norm is not None and words is not None:
             assert word_mask is not None
-            heard = F.relu(self.late.map(self.late.context(nodes, words, word_mask)))
-            nodes = _keep(self.late_norm(nodes + heard), mask)
-        logits = self.classify(self.dropout(nodes)).squeeze(-1)  # Eq. 10
+            nodes = by_steps(n_steps, partial(self._late, nodes, words, word_mask, mask))
+        logits = by_steps(
+            n_steps, lambda at: self.classify(self.dropout(nodes[:, at])).squeeze(-1)
+        )  # Eq. 10
         scores = _keep(logits.sigmoid(), mask)  # p, (B, T)
         concepts = None
         if self.find_concepts is not None and words is not None:
-            concepts = self.find_concepts(nodes, words)
+            find = self.find_concepts
+            concepts = by_steps(n_steps, lambda at: find(nodes[:, at], words))
         return Output(
             logits, scores, inputs.features, inputs.frame_mask, tuple(temporal), spatial,
             nodes, read, object_weights, self.decoder, concepts,
         )  # fmt: skip
+
+    def _late(
+        self, nodes: Tensor, words: Tensor, word_mask: Tensor, mask: Tensor | None, at: slice
+    ) -> Tensor:
+        assert self.late is not None and self.late_norm is not None
+        usable = _steps_of(word_mask, at)
+        assert usable is not None
+        heard = self.late.context(nodes[:, at], words, usable)
+        return _keep(self.late_norm(nodes[:, at] + F.relu(self.late.map(heard))), mask, at)
 
     def is_sparse(self, n_steps: int) -> bool:
         """Whether the temporal graph of that many steps is the approximate one."""
@@ -376,9 +402,14 @@ class VideoGraph(nn.Module, Checkpointed):
         return self.project_words(inputs.word_features), mask  # (B, M, d), (B, T or 1, M)
 
     def _frames(self, inputs: Inputs, words: Tensor | None, word_mask: Tensor | None) -> Tensor:
-        frames = self.project_frames(self.input_dropout(inputs.features))  # f, (B, T, d)
-        frames = frames + _places(inputs.frame_mask, self.config)
-        return self.frames_listen(frames, self._early(words), word_mask)
+        places, heard = _places(inputs.frame_mask, self.config), self._early(words)
+
+        def make(at: slice) -> Tensor:
+            seen = self.input_dropout(inputs.features[:, at])
+            frames = self.project_frames(seen) + places(at)  # f, (B, T, d)
+            return self.frames_listen(frames, heard, _steps_of(word_mask, at))
+
+        return by_steps(inputs.frame_mask.shape[1], make)
 
     def _objects(
         self, inputs: Inputs, frames: Tensor, words: Tensor | None, word_mask: Tensor | None
@@ -389,13 +420,17 @@ class VideoGraph(nn.Module, Checkpointed):
             return [], (), None
         if torch.is_grad_enabled():
             return self._see(inputs, frames, words, word_mask, slice(None))
-        parts = []
-        for start in range(0, frames.shape[1], STEPS_AT_A_TIME):
-            steps = slice(start, start + STEPS_AT_A_TIME)
-            pooled, _, weights = self._see(inputs, frames, words, word_mask, steps)
-            parts.append([*pooled, weights])
-        joined = [torch.cat(column, 1) for column in zip(*parts, strict=True)]
-        return joined[:-1], (), joined[-1]
+        filled: list[Tensor] = []
+        for at in pieces(frames.shape[1], STEPS_AT_A_TIME):
+            pooled, _, weights = self._see(inputs, frames, words, word_mask, at)
+            parts = [*pooled, weights]
+            shapes = [(len(p), frames.shape[1], p.shape[-1]) for p in parts]
+            filled = filled or [
+                long_empty(p, *shape) for p, shape in zip(parts, shapes, strict=True)
+            ]
+            for whole, part in zip(filled, parts, strict=True):
+                whole[:, at] = part
+        return filled[:-1], (), filled[-1]
 
     def _see(
         self, inputs: Inputs, frames: Tensor, words: Tensor | None, word_mask: Tensor | None,
@@ -403,8 +438,7 @@ class VideoGraph(nn.Module, Checkpointed):
     ) -> tuple[list[Tensor], tuple[ObjectEdges, ...], Tensor]:  # fmt: skip
         assert self.project_objects and self.objects_listen and self.pool
         frames, (features, slots) = frames[:, steps], _real_objects(inputs, self.config, steps)
-        if word_mask is not None and word_mask.shape[1] > 1:
-            word_mask = word_mask[:, steps]
+        word_mask = _steps_of(word_mask, steps)
         objects = self.project_objects(self.input_dropout(features))  # v, (R, d)
         objects = self.objects_listen(objects, self._early(words), word_mask, slots)  # Eq. 2
         nodes, edges, graphs = [objects], None, []
@@ -444,20 +478,46 @@ def _step(steps: Sequence[Step], k: int) -> Step:
     return steps[min(k, len(steps) - 1)]
 
 
-def _keep(x: Tensor, mask: Tensor | None) -> Tensor:
-    """0 under a false mask."""
-    return x if mask is None else x * mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+def _keep(x: Tensor, mask: Tensor | None, at: slice = slice(None)) -> Tensor:
+    """0 under a false mask of the steps that x is of."""
+    if mask is None:
+        return x
+    mask = mask[:, at]
+    return x * mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+
+
+def _steps_of(mask: Tensor | None, at: slice) -> Tensor | None:
+    """Words usable at some steps; a mask without times stays."""
+    return mask if mask is None or mask.shape[1] == 1 else mask[:, at]
+
+
+def _read(
+    step: TemporalStep, nodes: Tensor, joined: Callable[[slice], Tensor], mask: Tensor | None,
+    at: slice,
+) -> Tensor:  # fmt: skip
+    return _keep(step.norm(nodes[:, at] + joined(at)), mask, at)
 
 
 def _joined(
     joins: Sequence[nn.Linear], frames: Tensor, pooled: Sequence[Tensor]
-) -> Iterator[Tensor]:
-    """W [f^ ; g^k] of each k, or W f^ without objects; what frames say is the same wherever W is."""
-    width, said = frames.shape[-1], {}
+) -> Iterator[Callable[[slice], Tensor]]:
+    """W [f^ ; g^k] of each k at some steps, or W f^ without objects; what frames say is the same
+    wherever W is."""
+    said: dict[nn.Linear, Tensor] = {}
     for k, join in enumerate(joins):
         if join not in said:
-            said[join] = F.linear(frames, join.weight[:, :width], join.bias)
-        yield said[join] + F.linear(pooled[k], join.weight[:, width:]) if pooled else said[join]
+            said[join] = by_steps(frames.shape[1], partial(_first_half, join, frames))
+        yield partial(_both_halves, join, said[join], pooled[k] if pooled else None)
+
+
+def _first_half(join: nn.Linear, frames: Tensor, at: slice) -> Tensor:
+    return F.linear(frames[:, at], join.weight[:, : frames.shape[-1]], join.bias)
+
+
+def _both_halves(join: nn.Linear, said: Tensor, pooled: Tensor | None, at: slice) -> Tensor:
+    if pooled is None:
+        return said[:, at]
+    return said[:, at] + F.linear(pooled[:, at], join.weight[:, said.shape[-1] :])
 
 
 def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
@@ -472,13 +532,22 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
     if not bool(mask.all()):
         features = features.masked_fill(~mask[..., None], 0.0)
     if config.centre_features:
-        mean = features.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
-        features = (features - mean) * mask[..., None]
+        n_real = mask.sum(1).clamp(min=1)[:, None, None]
+        mean = sum(features[:, at].sum(1, keepdim=True) for at in _few(features)) / n_real
+        whole = features
+        features = by_steps(mask.shape[1], lambda at: (whole[:, at] - mean) * mask[:, at, None])
     words = inputs.word_features
     if words is not None and inputs.word_mask is not None:
         used = inputs.word_mask if inputs.word_mask.ndim == 2 else inputs.word_mask.any(1)
         words = words.masked_fill(~used[..., None], 0.0)
     return replace(inputs, features=features, word_features=words)
+
+
+def _few(features: Tensor) -> Iterator[slice]:
+    """All steps, those of a long video some at a time where no gradient is wanted."""
+    n_steps = features.shape[1]
+    is_long = n_steps > LONG_STEPS and not torch.is_grad_enabled()
+    return pieces(n_steps, STEPS_AT_A_TIME if is_long else n_steps)
 
 
 def _real_objects(inputs: Inputs, config: ModelConfig, steps: slice) -> tuple[Tensor, Slots]:
@@ -490,22 +559,30 @@ def _real_objects(inputs: Inputs, config: ModelConfig, steps: slice) -> tuple[Te
         return nothing, Slots.of(torch.zeros_like(frame_mask[..., None]))
     mask = inputs.object_mask[:, steps, : config.n_objects] & frame_mask[..., None]
     slots = Slots.of(mask)
-    return slots.pack(inputs.object_features[:, steps, : config.n_objects]), slots
+    objects = slots.pack(inputs.object_features[:, steps, : config.n_objects])
+    return objects.to(inputs.features.dtype), slots
 
 
-def _places(mask: Tensor, config: ModelConfig) -> Tensor:
-    """Time encoding, (B, T, d), or 0: sines of the step's number, or of its share of the video."""
+def _places(mask: Tensor, config: ModelConfig) -> Callable[[slice], Tensor]:
+    """Time encoding of some steps, (B, T, d), or 0: sines of the step's number, or of its share of the
+    video."""
     if config.time_encoding == "none":
-        return mask.new_zeros((), dtype=torch.float32)
+        nothing = mask.new_zeros((), dtype=torch.float32)
+        return lambda at: nothing
     number = (mask.cumsum(1) - 1).clamp(min=0).float()  # (B, T)
     half = (config.width + 1) // 2
     rank = torch.arange(half, device=mask.device) / max(1, half)
     if config.time_encoding == "relative":
         share = number / (mask.sum(1, keepdim=True) - 1).clamp(min=1)
-        angles = share[..., None] * math.pi * 64**rank  # from half a turn over the video to 32
+        place, turns = share, math.pi * 64**rank  # from half a turn over the video to 32
     else:
-        angles = number[..., None] * 10_000**-rank
-    return torch.cat([angles.sin(), angles.cos()], -1)[..., : config.width]
+        place, turns = number, 10_000**-rank
+
+    def places(at: slice) -> Tensor:
+        angles = place[:, at, None] * turns
+        return torch.cat([angles.sin(), angles.cos()], -1)[..., : config.width]
+
+    return places
 
 
 def inputs_from(features: VideoFeatures, words: Words | None = None) -> Inputs:
@@ -517,11 +594,17 @@ def inputs_from(features: VideoFeatures, words: Words | None = None) -> Inputs:
     return Inputs(
         features=_tensor(features.features, np.float32),
         frame_mask=torch.ones(1, features.n_steps, dtype=torch.bool),
-        object_features=_maybe(features.object_features, np.float32),
+        object_features=_maybe(features.object_features, _half_or_single(features)),
         object_mask=_maybe(features.object_mask, np.bool_),
         word_features=_maybe(said, np.float32),
         word_mask=_maybe(usable, np.bool_),
     )
+
+
+def _half_or_single(features: VideoFeatures) -> type[np.generic]:
+    """Objects stay as they are kept, in half precision: all of a day's at once would be gigabytes."""
+    objects = features.object_features
+    return np.float16 if objects is not None and objects.dtype == np.float16 else np.float32
 
 
 def _tensor(array: np.ndarray, kind: type[np.generic]) -> Tensor:

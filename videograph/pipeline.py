@@ -23,6 +23,7 @@ from videograph.reasons import explain
 from videograph.records import ChosenShot, Hook, Scores, Summary, no_hook
 from videograph.relevance import Guide, Heard, guide
 from videograph.sight import Sight
+from videograph.spill import Pile
 from videograph.summary import Budget, Choice, choose, parse_budget, without_blanks
 from videograph.video import grab
 
@@ -181,14 +182,14 @@ def _trained(spec: str | Path, encoder: str) -> VideoGraph:
 
 def _keyframe_images(
     seen: Extraction, chosen: tuple[ChosenShot, ...], hook: Hook
-) -> tuple[bytes, ...]:
-    images: list[bytes] = []
+) -> Sequence[bytes]:
+    images = Pile()
     times = [shot.keyframe_seconds for shot in chosen]
     for image in grab(seen.info, times, long_side=KEYFRAME_SIDE):
-        images.append(jpeg(image, quality=90))
+        images.add(jpeg(image, quality=90))
         hook("keyframes", len(images), len(chosen))
     hook("keyframes", len(images), len(chosen), images)
-    return tuple(images)
+    return images
 
 
 def _of_words(

@@ -19,6 +19,7 @@ from videograph.records import (
     SeenObject,
     VideoFeatures,
 )
+from videograph.spill import ROWS_AT_ONCE, mean, pieces
 from videograph.summary import Choice, Span
 
 N_NEIGHBOURS = 4
@@ -82,17 +83,18 @@ def stands_for(features: VideoFeatures, keyframe_steps: Sequence[int], clock: Cl
     Likeness is the cosine of the frame features less their mean over the video; every step goes to
     the nearest key frame, and brings the time until the next step.
     """
-    rows = features.features - features.features.mean(axis=0)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    keys = rows[np.asarray(keyframe_steps)].T
+    rows, usual = features.features, mean(features.features)
+    keys = _of_length_one(rows[np.asarray(keyframe_steps)] - usual).T
     nearest = np.empty(len(rows), dtype=np.int64)
-    for start in range(
-        0, len(rows), 4096
-    ):  # in blocks: a day times its key frames would be gigabytes
-        nearest[start : start + 4096] = np.argmax(rows[start : start + 4096] @ keys, axis=1)
+    for at in pieces(len(rows), ROWS_AT_ONCE):  # a day times its key frames would be gigabytes
+        nearest[at] = np.argmax(_of_length_one(rows[at] - usual) @ keys, axis=1)
     nearest[np.asarray(keyframe_steps)] = np.arange(len(keyframe_steps))
     held = np.diff(np.append(features.seconds, float(clock.duration)))
     return np.bincount(nearest, weights=held, minlength=len(keyframe_steps))
+
+
+def _of_length_one(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _reason(

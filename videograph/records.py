@@ -8,7 +8,7 @@ presentation time stamps (PTS), never from a frame number divided by a rate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -442,7 +442,7 @@ class Summary:
     """Which parts of the model ran."""
     versions: Mapping[str, str]
     """Versions of videograph and of the libraries that shape the result."""
-    keyframe_images: tuple[bytes, ...] = ()
+    keyframe_images: Sequence[bytes] = ()
     """JPEG of each chosen shot's key frame, in the order of `chosen`, long side at most 1920 pixels."""
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     """Small JPEGs by step, thinned evenly on long videos; the nearest one stands in for a missing step."""

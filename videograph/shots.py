@@ -11,11 +11,13 @@ and a camera that looks at an empty room all night costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from videograph.records import Shots, VideoFeatures
+from videograph.spill import ROWS_AT_ONCE, pieces
 
 PENALTY = 0.1
 """Least C, in units of scatter of features of length 1; chosen on videos whose cuts are known."""
@@ -35,9 +37,11 @@ def usual_penalty(features: np.ndarray) -> float:
     """C that suits features, (n_steps, dim): more where they change much from any step to the next."""
     if len(features) < 2:
         return PENALTY
-    rows = features.astype(np.float32)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    change = 1 - np.einsum("td,td->t", rows[1:], rows[:-1])
+    change = np.empty(len(features) - 1, np.float32)
+    for at in pieces(len(change), ROWS_AT_ONCE):
+        rows = features[at.start : at.stop + 1].astype(np.float32)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        change[at] = 1 - np.einsum("td,td->t", rows[1:], rows[:-1])
     return max(PENALTY, PENALTY_PER_CHANGE * float(np.median(change)))
 
 
@@ -53,7 +57,7 @@ def change_steps(features: np.ndarray, *, penalty: float | None = None) -> np.nd
     n_steps = len(features)
     if n_steps < 2 * MIN_SHOT_STEPS:
         return np.empty(0, dtype=np.int64)
-    points = _points(features)
+    points = _Points(features)
     none = np.empty(0, dtype=np.int64)
     tried = {0: (points.scatter(none), none)}
     n_changes = max(1, n_steps // 10)
@@ -69,55 +73,82 @@ def change_steps(features: np.ndarray, *, penalty: float | None = None) -> np.nd
     return points.steps[min(tried.values(), key=lambda pair: pair[0])[1]]
 
 
-@dataclass(frozen=True)
 class _Points:
-    """Runs of equal rows; entry i of each array speaks of all rows before point i."""
+    """Runs of equal rows; entry i of each array speaks of all rows before point i.
 
-    sums: np.ndarray
-    """Sum of rows, (n_points + 1, dim) float64."""
-    squares: np.ndarray
-    """Sum of their squared lengths, (n_points + 1,) float64."""
-    steps: np.ndarray
-    """Number of rows, (n_points + 1,) int64: the step at which the point begins."""
+    The sums themselves, as long as the video and wide, are formed anew with every pass.
+    """
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._features = features
+        self.dim = features.shape[1]
+        self._first = _changes(features)
+        self.steps = np.append(self._first, len(features)).astype(np.int64)
+        """Number of rows, (n_points + 1,) int64: the step at which the point begins."""
+        self.squares = np.zeros(len(self.steps))
+        """Sum of their squared lengths, (n_points + 1,) float64."""
+        self.lengths = np.zeros(len(self.steps))
+        """Squared length of their sum, (n_points + 1,) float64."""
+        for block, sums, squares in self._blocks():
+            self.lengths[block] = (sums**2).sum(1)
+            self.squares[block] = squares
+        np.cumsum(self.squares, out=self.squares)
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Points from 1 on, some at a time, and the sums of all rows before each, (n, dim) float64."""
+        yield from ((block, sums) for block, sums, _ in self._blocks())
+
+    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        carry = np.zeros(self._features.shape[1])
+        for at in pieces(len(self._first), _BLOCK):
+            counts = np.diff(self.steps[at.start : at.stop + 1])
+            rows = self._features[self._first[at]].astype(np.float64)
+            rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+            rows *= counts[:, None]
+            squares = (rows**2).sum(1) / counts
+            rows[0] += carry
+            sums = np.cumsum(rows, axis=0, out=rows)
+            carry = sums[-1].copy()
+            yield np.arange(at.start, at.stop) + 1, sums, squares
 
     def scatter(self, inner: np.ndarray) -> float:
-        """Scatter within the segments that begin at 0 and at the points `inner`."""
-        ends = np.concatenate([[0], inner, [len(self.steps) - 1]])
-        total, count = np.diff(self.sums[ends], axis=0), np.diff(self.steps[ends])
-        return float(self.squares[-1] - ((total**2).sum(1) / count).sum())
+        """Scatter within the segments that begin at 0 and at the points `inner`, rising."""
+        ends = np.append(inner, len(self.steps) - 1)
+        held, before, before_steps = self.squares[-1], np.zeros(self._features.shape[1]), 0
+        for block, sums in self.blocks():
+            for point in ends[(ends >= block[0]) & (ends <= block[-1])]:
+                now, steps = sums[point - block[0]], int(self.steps[point])
+                held -= ((now - before) ** 2).sum() / (steps - before_steps)
+                before, before_steps = now.copy(), steps
+        return float(held)
 
 
-def _points(features: np.ndarray) -> _Points:
-    first = np.flatnonzero(np.append(True, (features[1:] != features[:-1]).any(1)))
-    rows = features[first].astype(np.float64)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    steps = np.append(first, len(features))
-    rows *= np.diff(steps)[:, None]
-    squares = (rows**2).sum(1) / np.diff(steps)
-    sums = np.concatenate([np.zeros((1, rows.shape[1])), rows])
-    return _Points(
-        np.cumsum(sums, axis=0, out=sums), np.append(0, np.cumsum(squares)), steps.astype(np.int64)
-    )
+def _changes(features: np.ndarray) -> np.ndarray:
+    """Steps whose row is not that of the step before, (n_points,) int64."""
+    is_new = np.ones(len(features), bool)
+    for at in pieces(len(features) - 1, ROWS_AT_ONCE):
+        rows = features[at.start : at.stop + 1]
+        is_new[at.start + 1 : at.stop + 1] = (rows[1:] != rows[:-1]).any(1)
+    return np.flatnonzero(is_new)
 
 
 def _cheapest(points: _Points, price: float) -> np.ndarray:
     """Points at which the segments of least scatter + `price` x changes begin, without 0."""
     n = len(points.steps) - 1
-    lengths = (points.sums**2).sum(1)
     best = np.full(n + 1, np.inf)  # least cost of all before a point
     best[0] = -price
     before = np.zeros(n + 1, np.int64)
-    opened = _Starts(np.zeros(1, np.int64), np.full(1, np.inf))
-    for begin in range(1, n + 1, _BLOCK):
-        block = np.arange(begin, min(begin + _BLOCK, n + 1))
+    opened = _Starts(np.zeros(1, np.int64), np.full(1, np.inf), np.zeros((1, points.dim)))
+    for block, block_sums in points.blocks():
         starts = np.concatenate([opened.points, block])
-        products = points.sums[block] @ points.sums[starts].T
+        sums = np.concatenate([opened.sums, block_sums])
+        products = block_sums @ sums.T
         column = np.arange(len(opened.points))  # of the open starts
         gone = opened.gone
         for row, point in enumerate(block):
             at = starts[column]
             count = points.steps[point] - points.steps[at]
-            square = lengths[point] + lengths[at] - 2 * products[row, column]
+            square = points.lengths[point] + points.lengths[at] - 2 * products[row, column]
             cost = best[at] + (points.squares[point] - points.squares[at]) - square / count
             fits = np.where(count >= MIN_SHOT_STEPS, cost, np.inf)
             least = int(fits.argmin())
@@ -128,7 +159,7 @@ def _cheapest(points: _Points, price: float) -> np.ndarray:
             stays = gone > points.steps[min(point + 1, n)]
             column = np.append(column[stays], len(opened.points) + row)[-MAX_SHOT_POINTS:]
             gone = np.append(gone[stays], np.inf)[-MAX_SHOT_POINTS:]
-        opened = _Starts(starts[column], gone)
+        opened = _Starts(starts[column], gone, sums[column])
     return _walk_back(before)
 
 
@@ -139,6 +170,8 @@ class _Starts:
     points: np.ndarray
     gone: np.ndarray
     """Step from which each is known to be worse than another; infinite: it is not."""
+    sums: np.ndarray
+    """Sum of all rows before each, (n, dim) float64."""
 
 
 def _walk_back(before: np.ndarray) -> np.ndarray:

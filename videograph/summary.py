@@ -15,6 +15,7 @@ import numpy as np
 
 from videograph.errors import UsageError
 from videograph.records import Clock, Shots
+from videograph.spill import ROWS_AT_ONCE, mean, pieces
 
 DEFAULT_SHARE = Fraction(15, 100)
 """Share of a video that a summary may take: Gygli et al., ECCV 2014, and the whole field since."""
@@ -439,7 +440,9 @@ def novelty(
     """
     number = np.searchsorted(shots.bounds[:, 1], picks, side="right")
     means = np.zeros((shots.n_shots, rows.shape[1]), np.float32)
-    np.add.at(means, number, rows - rows.mean(axis=0))
+    usual = mean(rows)
+    for at in pieces(len(rows), ROWS_AT_ONCE):
+        np.add.at(means, number[at], rows[at] - usual)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     best_first = np.lexsort((np.arange(shots.n_shots), -shot_scores))
     means = means[best_first]

@@ -5,16 +5,20 @@ Equation numbers are those of docs/method.md. Letters: T steps, N objects, M wor
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional as F
 
+from videograph.attention import LONG_STEPS, by_steps, long_empty
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
 from videograph.model import Inputs
 from videograph.records import Scores, Words
 from videograph.relevance import Guide
+from videograph.spill import pieces
 
 TRAINING_FREE_SCALE = 1.0
 """Lambda of the training-free temporal graph: each node hears the whole video (measured on TVSum)."""
@@ -62,14 +66,29 @@ def score_training_free(
     pooled, weights = _training_free_objects(inputs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
     asked = _asked(len(frames), guide)
-    z, surprise, edges = frames, torch.zeros(len(frames)), _training_free_edges(frames)
+    z, surprise, edges = frames, torch.zeros(len(frames)), None
     for g in pooled:
-        own = [z[:, : frames.shape[1]] + frames, OBJECT_SHARE * g, said, asked]
-        y = _unless_noise(torch.cat(own, -1))  # Eq. 7
+        y = _of_steps(
+            len(z),
+            lambda at, z=z, g=g: _unless_noise(
+                torch.cat(
+                    [
+                        z[at, : frames.shape[1]] + frames[at],
+                        OBJECT_SHARE * g[at],
+                        said[at],
+                        asked[at],
+                    ],
+                    -1,
+                )
+            ),
+        )  # Eq. 7
         edges = _training_free_edges(y)  # Eq. 8
         heard = edges.aggregate(y[None])[0]
-        surprise = surprise + (y - heard).norm(dim=-1)
-        z = _unless_noise(y + heard)  # Eq. 9
+        for at in _chunks(len(y)):
+            surprise[at] += (y[at] - heard[at]).norm(dim=-1)
+            heard[at] = _unless_noise(y[at] + heard[at])
+        z = heard  # Eq. 9
+    assert edges is not None, "there is at least one recursion"
     change = _change(features) / _spread(features)
     scores = (_ranks(_smooth(surprise), SAME) + _ranks(_smooth(change), SAME)) / 2
     is_about = guide is not None and guide.about is not None
@@ -134,36 +153,36 @@ def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]
         return [nothing] * n_recursions, None
     mask = inputs.object_mask[0]
     real = _principal_objects(inputs.object_features[0], mask)
-    pooled, weights = [], None
+    pooled, weights = [], real.new_empty(mask.shape)
     for _ in range(n_recursions):
+        total = real.new_zeros(real.shape[-1])
         for at in _chunks(len(real)):
             edges = Edges(real[at], real[at], real.new_tensor(10.0), mask[at])  # Eq. 4
             real[at] = unit(real[at] + edges.aggregate(real[at]))  # Eq. 5
-        usual = real.sum((0, 1)) / mask.sum().clamp(min=1)
-        unusual = real.new_empty(mask.shape)
+            total += real[at].sum((0, 1))
+        usual = total / mask.sum().clamp(min=1)
         for at in _chunks(len(real)):
-            unusual[at] = (real[at] - usual).norm(dim=-1)
-        weights = masked_softmax(5 * unusual, mask)
-        pooled.append((weights[:, None] @ real).squeeze(1))  # Eq. 6
+            unusual = (real[at] - usual).norm(dim=-1)
+            weights[at] = masked_softmax(5 * unusual, mask[at])
+        pooled.append(
+            _of_steps(len(real), lambda at: (weights[at, None] @ real[at]).squeeze(1))
+        )  # Eq. 6
     return pooled, weights
 
 
 def _principal_frames(features: Tensor) -> Tensor:
     """As `_principal(_centred(features))`, a chunk of steps at a time: a day's features are large."""
-    mean = features.mean(0)
+    mean = _mean(features)
     some = features[:: -(-len(features) // N_SAMPLED)] if len(features) else features
     probe = _directions(_centred(some, mean))
     if probe is None:
         return _centred(features, mean)
-    frames = features.new_empty(len(features), probe.shape[1])
-    for at in _chunks(len(features)):
-        frames[at] = _centred(features[at], mean) @ probe
-    return frames
+    return _of_steps(len(features), lambda at: _centred(features[at], mean) @ probe)
 
 
 def _spread(features: Tensor) -> Tensor:
     """How far the steps lie from their mean, on average, or `NOISE` of their length where that is more."""
-    mean, far, length = features.mean(0), features.new_zeros(()), features.new_zeros(())
+    mean, far, length = _mean(features), features.new_zeros(()), features.new_zeros(())
     for at in _chunks(len(features)):
         far = far + (features[at] - mean).norm(dim=-1).sum()
         length = length + features[at].norm(dim=-1).sum()
@@ -175,24 +194,43 @@ def _change(features: Tensor) -> Tensor:
     change = features.new_zeros(len(features))
     for at in _chunks(len(features) - 1):
         after = features[at.start + 1 : at.stop + 1]
-        change[at.start + 1 : at.stop + 1] = (after - features[at][: len(after)]).norm(dim=-1)
+        change[at.start + 1 : at.stop + 1] = (after - features[at]).norm(dim=-1)
     return change
 
 
 def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
     """As `_principal(_centred(...))` of all real objects, a chunk of steps at a time, (T, N, d)."""
-    mean = features.sum((0, 1)) / mask.sum().clamp(min=1)  # masked slots hold 0
-    stride = -(-len(features) // (N_SAMPLED // max(1, mask.shape[1])))
-    probe = _directions(_centred(features[::stride][mask[::stride]], mean))
-    real = features.new_zeros(*mask.shape, features.shape[-1] if probe is None else N_PRINCIPAL)
+    mean = features.new_zeros(features.shape[-1], dtype=torch.float32)
     for at in _chunks(len(features)):
-        rows = _centred(features[at][mask[at]], mean)
+        mean += features[at].float().sum((0, 1))  # masked slots hold 0
+    mean /= mask.sum().clamp(min=1)
+    stride = -(-len(features) // (N_SAMPLED // max(1, mask.shape[1])))
+    probe = _directions(_centred(features[::stride][mask[::stride]].float(), mean))
+    real = long_empty(mean, *mask.shape, features.shape[-1] if probe is None else N_PRINCIPAL)
+    for at in _chunks(len(features)):
+        rows = _centred(features[at][mask[at]].float(), mean)
+        real[at] = 0
         real[at][mask[at]] = rows if probe is None else rows @ probe
     return real
 
 
-def _chunks(n_steps: int) -> list[slice]:
-    return [slice(i, i + STEPS_AT_A_TIME) for i in range(0, n_steps, STEPS_AT_A_TIME)]
+def _of_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:
+    """As `by_steps`, of one video."""
+    return by_steps(n_steps, lambda at: make(at)[None])[0]
+
+
+def _mean(rows: Tensor) -> Tensor:
+    """Mean of rows, of many a piece at a time."""
+    if len(rows) <= LONG_STEPS:
+        return rows.mean(0)
+    total = rows.new_zeros(rows.shape[-1], dtype=torch.float64)
+    for at in _chunks(len(rows)):
+        total += rows[at].sum(0, dtype=torch.float64)
+    return (total / len(rows)).to(rows.dtype)
+
+
+def _chunks(n_steps: int) -> Iterator[slice]:
+    return pieces(n_steps, STEPS_AT_A_TIME)
 
 
 def _said(inputs: Inputs, words: Words | None) -> Tensor:
