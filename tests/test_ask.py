@@ -21,10 +21,12 @@ from videograph.cli import main
 from videograph.config import WordsConfig
 from videograph.encoders import load_text
 from videograph.errors import UsageError, VideographError
+from videograph.language import read_texts
 from videograph.moments import as_line, cut_out, moments
 from videograph.records import Clock, Evidence, Shots, TimedText
-from videograph.relevance import ANSWERS, NEUTRAL, Guide, Heard, guide, guided
+from videograph.relevance import ANSWERS, ENOUGH, NEUTRAL, Guide, Heard, guide, guided, matching
 from videograph.sight import Sight
+from videograph.video import probe
 
 QUESTIONS = json.loads((Path(__file__).parent / "questions.json").read_text(encoding="utf-8"))
 UNRELATED = (
@@ -100,6 +102,24 @@ def test_what_is_not_said_has_no_answer(data: Path, minilm: str, text: str) -> N
     for video in QUESTIONS["videos"]:
         for question in UNRELATED:
             assert not ask(data / "videos" / video, question, words=words).moments, question
+
+
+def test_right_answers_lie_far_above_unrelated_ones(data: Path, minilm: str) -> None:
+    """The figures of relevance.ENOUGH, in standard deviations; -s prints them."""
+    encoder = load_text(minilm)
+    neutral, right, unrelated = encoder.encode_text(NEUTRAL), list[float](), list[float]()
+    for video, questions in QUESTIONS["videos"].items():
+        texts = [t for t in read_texts(probe(data / "videos" / video)) if t.source == "subtitles"]
+        said = encoder.encode_text([t.text for t in texts])
+        asked = [*(q["question"] for q in questions), *UNRELATED]
+        scores = matching(encoder.encode_text(asked), said, neutral)
+        above = ENOUGH * scores / (1 - scores)
+        for question, row in zip(questions, above, strict=False):
+            starts = [t.start_seconds == Fraction(question["start_seconds"]) for t in texts]
+            right.append(float(row[starts].max()))
+        unrelated += above[len(questions) :].max(axis=1).tolist()
+    print(f"right answers from {min(right):.2f}, unrelated sentences up to {max(unrelated):.2f}")
+    assert max(unrelated) < 1.7 < ENOUGH < 3.15 < min(right)
 
 
 def test_a_moment_tells_what_answers(film: Path) -> None:

@@ -39,7 +39,8 @@ LEAST_SPREAD = 0.05
 """Standard deviation of neutral cosines below which they say nothing: hashed words mostly share none."""
 ENOUGH = 2.5
 """Standard deviations at which a text answers: score 0.5. Right answers of MiniLM to the questions of
-tests/questions.json lie at 3.2 and above, unrelated sentences at 1.7 and below."""
+tests/questions.json lie at 3.2 and above, unrelated sentences at 1.7 and below:
+`pytest tests/test_ask.py -k far_above -s` prints it."""
 ANSWERS = 0.5
 """Score from which something counts as an answer."""
 QUERY_SHARE = 0.8
