@@ -2,6 +2,11 @@
 
 Small word lists and suffix rules, no dictionary: enough to tell that "hunting" is about a "hunter".
 Other languages pass through unharmed: their words are kept whole.
+
+Stems are not left to snowballstemmer's English, tried in their place: the questions of tests/test_ask.py
+find as many answers with it (3 and 4 of 5), but of the eight families of words in tests/test_text.py only
+three meet ("hunter" stays apart from "hunt", "ran" from "run", "happily" from "happiness"), and its import
+takes 33 ms of each command.
 """
 
 from __future__ import annotations

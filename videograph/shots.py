@@ -7,6 +7,10 @@ the price that KTS's penalty asks for is its slope, C log(T / m), so that the pa
 
 Steps that repeat the features of the step before are one point with a weight: to part them gains nothing,
 and a camera that looks at an empty room all night costs nothing.
+
+Searched here and not by ruptures, whose steps have no weights: equal ones cost it the square of their
+number, 15 s for 20,000 (0.01 s here) and minutes for the 172,800 of a day. Both find the same minimum and
+may differ in ties only.
 """
 
 from __future__ import annotations
