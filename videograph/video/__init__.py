@@ -20,7 +20,13 @@ from av.video.frame import VideoFrame
 from videograph.config import SPEEDS
 from videograph.errors import UsageError, VideographError
 from videograph.records import Clock, ReadReport, VideoInfo
-from videograph.video._decoding import GIVE_UP_PACKETS, Decoder, Painter, nothing_decoded
+from videograph.video._decoding import (
+    GIVE_UP_PACKETS,
+    Decoder,
+    Painter,
+    nothing_decoded,
+    threads_for,
+)
 from videograph.video._grabbing import grab
 from videograph.video._media import open_media, probe
 from videograph.video._picking import Picked, Picker
@@ -77,6 +83,8 @@ class Reader:
     out those that are no picks and that no other frame refers to, which costs nothing but cuts that are
     placed a frame or two late. "fast" decodes key frames only, where there are enough of them (see
     `KEY_FRAMES`), and lets each stand for the picks around it; else the nearest frame that others refer to.
+    Both leave the edges of blocks as they are before smoothing (FFmpeg's `skip_loop_filter`), which changes
+    pictures by about a level of luma in 255.
     `report` tells what was done, once all batches were taken.
 
     Args:
@@ -147,7 +155,7 @@ class Reader:
     def _picks(self) -> Iterator[tuple[int, np.ndarray, int]]:
         if self._container is None:
             raise RuntimeError("open the reader first: with Reader(path) as reader")
-        decoder = Decoder(self._container, self.info)
+        decoder = Decoder(self._container, self.info, n_threads=threads_for(self.info))
         picker = Picker(self._step, decoder.pts)
         picker.cut.gap = int(PROBE_GAP_SECONDS / self.info.time_base)
         pace = _Pace(decoder, picker, self._speed, self.info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections import deque
 from collections.abc import Iterator
@@ -23,17 +24,28 @@ LOOK_AHEAD_SECONDS = 10
 """How far packets are looked at before the first is decoded, to learn how the file is built."""
 LOOK_AHEAD_PACKETS = 600
 """The same for files whose packets tell no time: 10 s at 60 frames a second."""
+MOST_THREADS = 12
+"""Frames that are decoded side by side, on two processors too: a frame waits for those it refers to, and
+with FFmpeg's own choice of a frame more than processors these stand still for a fifth of the time."""
+FRAMES_BYTES = 48_000_000
+"""What these frames may take: 12 of 1080p, 3 of 4K."""
 
 
 class Decoder:
     """Frames of one video stream with their ticks, in order, errors survived and counted."""
 
     def __init__(
-        self, container: InputContainer, info: VideoInfo, *, threads: str = "AUTO"
+        self,
+        container: InputContainer,
+        info: VideoInfo,
+        *,
+        threads: str = "AUTO",
+        n_threads: int = 0,
     ) -> None:
         self.stream: Any = container.streams[info.video_stream]
         self.codec = self.stream.codec_context
         self.codec.thread_type = threads
+        self.codec.thread_count = n_threads  # 0: as FFmpeg sees fit
         for other in container.streams:
             if other.index != info.video_stream:
                 other.discard = Discard.all
@@ -170,6 +182,12 @@ class Painter:
             threads=1,  # more cost a hand-over each, and the decoder's threads their processor
         )
         return np.ascontiguousarray(np.rot90(small.to_ndarray(), -self._quarter_turns))
+
+
+def threads_for(info: VideoInfo) -> int:
+    """Threads that keep all processors busy with a whole video; 0 where FFmpeg's own choice does."""
+    n_threads = min(MOST_THREADS, int(FRAMES_BYTES / max(1.5 * info.width * info.height, 1)))
+    return n_threads if n_threads > (os.cpu_count() or 1) else 0
 
 
 def nothing_decoded(info: VideoInfo, decoder: Decoder) -> str:
