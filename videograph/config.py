@@ -24,7 +24,7 @@ class SummarizeConfig:
     """How `videograph.summarize` works on one video."""
 
     budget: str | None = None
-    """Length of the summary: "15%", "0.15", "90s", "12 shots" or "auto"; None is summary.py's default."""
+    """Length of the summary: "15%", "0.15", "90s", "12 shots" or "auto"; None is summary's default."""
     speed: str = "balanced"
     """"exact" decodes every frame; "balanced" spares frames that nothing depends on, unless one is shown at a
     pick, and the smoothing of block edges; "fast" looks at key frames only, each for the picks around it,
@@ -353,7 +353,7 @@ def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 EVALUATE_PROTOCOLS = ("ours", "dsnet", "pglsum", "gravit", "legacy-best-on-test")
-"""Bundles of variants of summary.py, and the one that chooses the epoch on the videos it is scored on."""
+"""Bundles of variants of summary's protocol, and the one that chooses the epoch on the videos it is scored on."""
 
 
 @dataclass(frozen=True)
