@@ -82,6 +82,9 @@ class ModelConfig:
     """Width of the object features; 0 builds the model without objects."""
     word_dim: int = 0
     """Width of the word features; 0 builds the model without language."""
+    steps_per_node: int = 1
+    """Steps that become one node of the temporal graph, scores lying on lines between their middles: 8 are
+    the 4 s in which people judge; 1 tells every sampled frame apart."""
     width: int = 256
     """Common node width: wide enough for pooled image features, small enough to train on 40 videos."""
     n_recursions: int = 3
@@ -134,7 +137,7 @@ class ModelConfig:
     """Share of the input features' entries dropped in training: there are few videos with labels."""
 
     def __post_init__(self) -> None:
-        for name in ("feature_dim", "width"):
+        for name in ("feature_dim", "width", "steps_per_node"):
             _in_range(name, getattr(self, name), 1, 1_000_000)
         for name in ("object_dim", "word_dim", "n_objects", "window", "n_landmarks"):
             _in_range(name, getattr(self, name), 0, 1_000_000)
@@ -353,7 +356,7 @@ def to_toml(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 EVALUATE_PROTOCOLS = ("ours", "dsnet", "pglsum", "gravit", "legacy-best-on-test")
-"""Bundles of variants of summary's protocol, and the one that chooses the epoch on the videos it is scored on."""
+"""Bundles of the protocol's variants, and the one that chooses the epoch on the videos it is scored on."""
 
 
 @dataclass(frozen=True)
