@@ -1,12 +1,13 @@
 """Scoring of long videos: time, memory and agreement of the whole model's forward, and of one layer.
 
-    python benchmarks/temporal_graph.py [--steps 300,3000,28800,172800] [--width 256] [--runs 5]
+    python benchmarks/temporal_graph.py [--steps 300,...,172800] [--width 256] [--runs 5]
         [--json out.json] [--layers] [--no-agreement]
 
 Steps are real ones (TVSum, MobileNetV2, 40 videos one after the other, repeated with noise), without
-objects and words. Every cell is a process of its own, so that its peak is its own; a figure is the
-median of the runs. Forms that grow with the square of the steps are left out where they would take more
-than --memory or --quadratic-steps, and say so. --layers adds one temporal layer alone, with its training.
+objects and words; of long videos on disk, as features.py leaves them. Every cell is a process of its own,
+so that its peak is its own; a figure is the median of the runs. Forms that grow with the square of the
+steps are left out where they would take more than --memory or --quadratic-steps, and say so. --layers
+adds one temporal layer alone, with its training.
 
 Agreement: Kendall's tau between the scores of the sparse and of the full graph on four hours (28,800
 steps), by a model trained here for a few epochs on TVSum and by the training-free form.
@@ -34,7 +35,7 @@ import torch
 from media import CACHE, DATA
 from torch import Tensor
 
-from videograph import training_free
+from videograph import spill, training_free
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges
 from videograph.losses import entropy_regulariser
@@ -64,14 +65,13 @@ def real_steps(n_steps: int, width: int | None = None) -> Tensor:
         real = np.concatenate([file[name]["features"][:] for name in names])  # float16
     rng = np.random.default_rng(0)
     noise = NOISE * float(real[::50].astype(np.float32).std())
-    steps = torch.empty(1, n_steps, real.shape[1])
-    for start in range(0, n_steps, 1024):
-        rows = np.arange(start, min(n_steps, start + 1024))
-        chunk = real[rows % len(real)].astype(np.float32)
-        if start >= len(real):
+    steps = spill.empty((1, n_steps, real.shape[1]))
+    for at in spill.pieces(n_steps, 1024):
+        chunk = real[np.arange(at.start, at.stop) % len(real)].astype(np.float32)
+        if at.start >= len(real):
             chunk += noise * rng.standard_normal(chunk.shape, np.float32)
-        steps[0, start : start + len(rows)] = torch.from_numpy(chunk)
-    return steps
+        steps[0, at] = chunk
+    return torch.from_numpy(steps)
 
 
 def inputs_of(n_steps: int) -> Inputs:
@@ -262,6 +262,22 @@ def forwards(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def growth(rows: list[dict[str, Any]]) -> str:
+    """One table: a row for each length, processor seconds and added MB of each form."""
+    forms = list(dict.fromkeys(row["form"] for row in rows))
+    lines = [f"| steps | {' | '.join(forms)} |", "|---" * (len(forms) + 1) + "|"]
+    for n_steps in dict.fromkeys(row["steps"] for row in rows):
+        mine = {row["form"]: row for row in rows if row["steps"] == n_steps}
+        cells = [
+            "-" if "left_out" in row else f"{row['cpu_seconds']:.2f} s, {row['added_mb']:,.0f} MB"
+            for row in (mine[form] for form in forms)
+        ]
+        lines.append(f"| {n_steps:,} | {' | '.join(cells)} |")
+    reasons = {f"{row['form']}, {row['steps']:,}: {row['left_out']}"
+               for row in rows if "left_out" in row}  # fmt: skip
+    return "\n".join([*lines, "", *(f"- {reason}" for reason in sorted(reasons))])
+
+
 def layers(args: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for n_steps in (n for n in args.steps if n <= args.quadratic_steps):
@@ -287,7 +303,7 @@ def line(row: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", default="300,3000,28800,172800")
+    parser.add_argument("--steps", default="300,1200,3000,7200,14400,28800,86400,172800")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
@@ -310,6 +326,7 @@ def main() -> None:
     )
     print("| steps | form | s | processor s | peak MB | MB added |\n|---|---|---|---|---|---|")
     found: dict[str, Any] = {"forward": forwards(args)}
+    print(f"\nProcessor seconds and MB added:\n\n{growth(found['forward'])}\n")
     if args.layers:
         found["layers"] = layers(args)
     if not args.no_agreement:

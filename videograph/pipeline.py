@@ -30,6 +30,8 @@ from videograph.video import grab
 if TYPE_CHECKING:
     from videograph.model import VideoGraph
 
+LONG_SECONDS = 3600
+"""A video this long is worth the second or two that its reading could have hidden."""
 KEYFRAME_SIDE = 1920
 """Long side of key-frame pictures: full HD is enough to print, 8K would fill the memory."""
 
@@ -141,11 +143,13 @@ def summarize(
 
 def _preparing(hook: Hook) -> Hook:
     """The hook; with the first frames that are read it begins to import torch, which takes a second or two
-    in which the decoder works on. (Not before: a file that is refused shall be refused at once.)"""
+    in which the decoder works on. (Not before: a file that is refused shall be refused at once.) While a
+    long video is read, its container's index takes as much memory as torch: torch comes afterwards."""
     loader = threading.Thread(target=importlib.import_module, args=("videograph.scoring",))
 
     def prepared(stage: str, done: float, total: float | None, artefact: Any = None) -> None:
-        if loader.ident is None:
+        is_early = stage == "read" and total is not None and total > LONG_SECONDS
+        if loader.ident is None and not is_early:
             loader.start()
         hook(stage, done, total, artefact)
 

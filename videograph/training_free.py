@@ -173,7 +173,7 @@ def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]
 def _principal_frames(features: Tensor) -> Tensor:
     """As `_principal(_centred(features))`, a chunk of steps at a time: a day's features are large."""
     mean = _mean(features)
-    some = features[:: -(-len(features) // N_SAMPLED)] if len(features) else features
+    some = _every(features, -(-len(features) // N_SAMPLED)) if len(features) else features
     probe = _directions(_centred(some, mean))
     if probe is None:
         return _centred(features, mean)
@@ -205,7 +205,8 @@ def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
         mean += features[at].float().sum((0, 1))  # masked slots hold 0
     mean /= mask.sum().clamp(min=1)
     stride = -(-len(features) // (N_SAMPLED // max(1, mask.shape[1])))
-    probe = _directions(_centred(features[::stride][mask[::stride]].float(), mean))
+    some = _every(features, stride)[mask[::stride]]
+    probe = _directions(_centred(some.float(), mean))
     real = long_empty(mean, *mask.shape, features.shape[-1] if probe is None else N_PRINCIPAL)
     for at in _chunks(len(features)):
         rows = _centred(features[at][mask[at]].float(), mean)
@@ -217,6 +218,14 @@ def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
 def _of_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:
     """As `by_steps`, of one video."""
     return by_steps(n_steps, lambda at: make(at)[None])[0]
+
+
+def _every(rows: Tensor, stride: int) -> Tensor:
+    """Every so many-th row, taken piece by piece: a page of each would be all that is on disk."""
+    if len(rows) <= LONG_STEPS:
+        return rows[::stride]
+    at_once = max(1, LONG_STEPS // stride) * stride
+    return torch.cat([rows[at][::stride].clone() for at in pieces(len(rows), at_once)])
 
 
 def _mean(rows: Tensor) -> Tensor:
