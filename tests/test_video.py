@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from av.video.frame import PictureType
 from videograph.errors import UsageError, VideographError
 from videograph.records import ReadReport
 from videograph.video import Reader, grab, open_media, probe
+from videograph.video._decoding import threads_for
 
 REFUSED = {
     "attached_picture.m4a": "only a cover picture",
@@ -292,6 +294,43 @@ def test_grab_shows_exactly_the_frame(bad: Path, name: str) -> None:
             for _, f in frames[max(0, shown - 1) : shown + 2]
         ]
         assert error[min(shown, 1)] < 2
+
+
+def numbered(path: Path, seconds: list[Fraction]) -> Path:
+    """H.264 with B-frames that others refer to, a key frame every 50; frame k shows k in eight blocks."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"crf": "20", "g": "50", "bf": "4",
+                                "x264-params": "b-pyramid=normal:scenecut=0:b-adapt=0"})  # fmt: skip
+        stream.width, stream.height, stream.pix_fmt = 128, 32, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for k, at in enumerate(seconds):
+            bits = [255 * (k >> bit & 1) for bit in range(8)]
+            image = np.broadcast_to(np.repeat(bits, 16)[None, :, None], (32, 128, 3))
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8))
+            frame.pts, frame.time_base = int(at * 1000), Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["even.mp4", "uneven.mkv"])
+def test_grab_shows_the_frames_meant_in_groups_and_gaps(tmp_path: Path, name: str) -> None:
+    gaps = [40, 40, 200] if name == "uneven.mkv" else [40]  # longer than the stream's rate tells
+    starts = [0, *np.cumsum(np.resize(gaps, 229)).tolist()]
+    path = numbered(tmp_path / name, [Fraction(ms, 1000) for ms in starts])
+    asked = sorted([*range(7, starts[-1], 730), *range(2100, 2400, 20)])  # far apart, and together
+    pictures = grab(path, [Fraction(ms, 1000) for ms in asked])
+    shown = [
+        sum((np.asarray(p)[16, 8 + 16 * bit, 1] > 127) << bit for bit in range(8)) for p in pictures
+    ]
+    meant = [sum(start <= ms for start in starts) - 1 for ms in asked]
+    assert [int(k) for k in shown] == meant
+
+
+def test_large_pictures_are_not_held_by_many_threads(bad: Path) -> None:
+    info = probe(bad / "base.mp4")
+    assert threads_for(info) in (0, 8)  # 0: as many processors as that
+    assert threads_for(replace(info, width=7680, height=4320)) == 0
 
 
 def test_grab_from_damaged_and_turned_files(bad: Path) -> None:

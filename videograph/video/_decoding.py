@@ -24,11 +24,11 @@ LOOK_AHEAD_SECONDS = 10
 """How far packets are looked at before the first is decoded, to learn how the file is built."""
 LOOK_AHEAD_PACKETS = 600
 """The same for files whose packets tell no time: 10 s at 60 frames a second."""
-MOST_THREADS = 12
+MOST_THREADS = 8
 """Frames that are decoded side by side, on two processors too: a frame waits for those it refers to, and
-with FFmpeg's own choice of a frame more than processors these stand still for a fifth of the time."""
-FRAMES_BYTES = 48_000_000
-"""What these frames may take: 12 of 1080p, 3 of 4K."""
+with FFmpeg's own choice, of a frame more than processors, these stand still for a third of the time."""
+FRAMES_BYTES = 32_000_000
+"""What these frames may take: 8 of 1080p; of 4K not even 3, which is FFmpeg's own choice."""
 
 
 class Decoder:

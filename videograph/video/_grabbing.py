@@ -129,11 +129,11 @@ class _Finder:
         yield from decoder.flush()
 
     def _is_wanted(self, packet: Any) -> bool:
-        """False for a frame that begins after the moment, or ends before it."""
+        """False for a frame that ends before the moment; one after it may be asked for next."""
         ticks = self._decoder.ticks_of(packet)
         if self._wanted is None or ticks is None:
             return True
-        return 0 <= self._wanted - ticks < max(packet.duration or 0, self._decoder.ticks_per_frame)
+        return self._wanted - ticks < max(packet.duration or 0, self._decoder.ticks_per_frame)
 
     def frame_at(self, moment: Fraction) -> VideoFrame:
         """The frame that a moment shows, or the nearest one before it that decodes."""
