@@ -111,6 +111,20 @@ def test_steps_not_looked_at_have_nothing(every_ten: VideoFeatures) -> None:
         assert not array(every_ten, name)[elsewhere].any(), name
 
 
+def test_a_picture_that_stands_still_is_looked_at_once(
+    data: Path, detector: ObjectDetector
+) -> None:
+    """Two still minutes: three pictures were encoded, and no more are shown to the detector."""
+    still = extract(data / "bad/static.mp4", load_encoder())
+    watched, whole = Watched(detector), find_shots(still.features)
+    few = look(still, whole, watched, every=10)
+    assert np.flatnonzero(array(few, "looked_at")).tolist() == list(range(0, 240, 10))
+    assert 1 <= sum(watched.batches) <= 3
+    for name in ("object_mask", "object_boxes", "object_kinds", "object_features"):
+        rows = array(few, name)[array(few, "looked_at")]
+        np.testing.assert_array_equal(rows[-1], rows[-2])
+
+
 def test_regions_are_described_by_the_encoder_of_the_frames(every_ten: VideoFeatures) -> None:
     mask, features = array(every_ten, "object_mask"), array(every_ten, "object_features")
     assert features.shape == (*mask.shape, load_encoder().dim) and features.dtype == np.float32

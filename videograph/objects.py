@@ -1,9 +1,10 @@
 """Objects that a detector names, at some of the steps: boxes, confidence, names and region features.
 
 A detector costs far more than an encoder, so it looks at one frame of each shot, or at every k-th
-pick, and at the key frames of the summary. A step that was not looked at has no objects: its mask is
-False, its boxes, scores and kinds are 0, and `looked_at` tells it from a step where none was found. The
-regions that the encoder itself had found are gone; their features and a detector's do not compare.
+pick, and at the key frames of the summary; while the picture stands still, once. A step that was not
+looked at has no objects: its mask is False, its boxes, scores and kinds are 0, and `looked_at` tells it
+from a step where none was found. The regions that the encoder itself had found are gone; their features
+and a detector's do not compare.
 
 A region's features are the encoder's features of the picture in the box, so `object_dim` is the
 encoder's `dim`, and where the encoder shares a space with words, objects can be asked for by words.
@@ -21,6 +22,7 @@ from PIL import Image
 from videograph.encoders import Detected, Encoder, ObjectDetector
 from videograph.errors import UsageError
 from videograph.records import Clock, Hook, Shots, VideoFeatures, VideoInfo, no_hook
+from videograph.spill import ROWS_AT_ONCE, pieces
 from videograph.video import grab
 
 BATCH_FRAMES = 8
@@ -61,7 +63,8 @@ def with_objects(
         info, clock: the file and its clock, to fetch frames.
         detector: who finds objects.
         encoder: who described the frames, and now describes the boxes.
-        every: "shots", the most typical step of each shot; or k, every k-th step from the first on.
+        every: "shots", the most typical step of each shot; or k, every k-th step from the first on. Steps
+            that show the same picture, since nothing changed, are looked at once.
         hook: told of stage "objects", in frames looked at.
 
     Raises:
@@ -71,9 +74,25 @@ def with_objects(
     _refuse_strangers(features, encoder)
     steps = steps_to_look_at(features, shots, every)
     blank = _without_objects(features, detector, encoder)
-    seen = _look(blank, steps, info, clock, detector, encoder, hook)
+    shown = _pictures(features.features)[steps]
+    is_new = np.diff(shown, prepend=-1) > 0
+    seen = _look(blank, steps[is_new], info, clock, detector, encoder, hook)
+    source = steps[is_new][np.cumsum(is_new) - 1]
+    for name in FILLED:
+        array = _array(seen, name)
+        array[steps[~is_new]] = array[source[~is_new]]
     hook("objects", len(steps), len(steps), seen)
     return seen
+
+
+def _pictures(rows: np.ndarray) -> np.ndarray:
+    """Number of the picture that each step shows, (n_steps,) int64, rising: while nothing changes, the
+    encoder saw one picture, and its row stands for all the steps (see `steady`)."""
+    number = np.zeros(len(rows), np.int64)
+    for at in pieces(len(rows) - 1, ROWS_AT_ONCE):
+        held = rows[at.start : at.stop + 1]
+        number[at.start + 1 : at.stop + 1] = (held[1:] != held[:-1]).any(1)
+    return np.cumsum(number)
 
 
 def steps_to_look_at(features: VideoFeatures, shots: Shots, every: str | int) -> np.ndarray:
@@ -141,7 +160,7 @@ def _look(
     hook: Hook,
 ) -> VideoFeatures:
     """A copy of the features with the objects of these steps filled in, read in one pass."""
-    filled = {name: _array(features, name).copy() for name in FILLED}
+    filled = {name: _copied(features, name) for name in FILLED}
     moments = [clock.seconds(int(features.picks[step])) for step in steps]
     side = max(detector.frame_side, encoder.frame_side)
     frames = (np.asarray(image) for image in grab(info, moments, long_side=side))
@@ -222,6 +241,14 @@ def _without_objects(
         object_names=detector.names,
         looked_at=np.zeros(features.n_steps, bool),
     )
+
+
+def _copied(features: VideoFeatures, name: str) -> np.ndarray:
+    """A copy in which the rows of steps that were not looked at, zeros, take no memory yet."""
+    array, looked_at = _array(features, name), np.flatnonzero(_array(features, "looked_at"))
+    copy = np.zeros(array.shape, array.dtype)
+    copy[looked_at] = array[looked_at]
+    return copy
 
 
 def _array(features: VideoFeatures, name: str) -> np.ndarray:

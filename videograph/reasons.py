@@ -19,7 +19,7 @@ from videograph.records import (
     SeenObject,
     VideoFeatures,
 )
-from videograph.spill import ROWS_AT_ONCE, mean, pieces
+from videograph.spill import ROWS_AT_ONCE, mean, pieces, release, rows_at
 from videograph.summary import Choice, Span
 
 N_NEIGHBOURS = 4
@@ -84,7 +84,7 @@ def stands_for(features: VideoFeatures, keyframe_steps: Sequence[int], clock: Cl
     the nearest key frame, and brings the time until the next step.
     """
     rows, usual = features.features, mean(features.features)
-    keys = _of_length_one(rows[np.asarray(keyframe_steps)] - usual).T
+    keys = _of_length_one(rows_at(rows, np.asarray(keyframe_steps)) - usual).T
     nearest = np.empty(len(rows), dtype=np.int64)
     for at in pieces(len(rows), ROWS_AT_ONCE):  # a day times its key frames would be gigabytes
         nearest[at] = np.argmax(_of_length_one(rows[at] - usual) @ keys, axis=1)
@@ -108,6 +108,7 @@ def _reason(
 ) -> Reason:
     neighbours = _neighbours(span.keyframe_step, scores, features, clock)
     objects = _objects(span.keyframe_step, scores, features)
+    release()
     parts = [
         f"Score rank {rank} of {n_shots} shots" if n_shots > 1 else "The only shot",
         f"the nearest key frame to {spoken(represented)} of the video",
