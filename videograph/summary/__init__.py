@@ -7,6 +7,7 @@ named option and ours the default (`Protocol`).
     _budget      how long a summary may be
     _protocol    scores of frames and shots, and the benchmark's summary
     _knapsack    the shots of greatest total score that fit
+    _novelty     what shows nothing, or what was seen already
     _choice      the summary of a person's own video
 """
 
