@@ -14,6 +14,7 @@ from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.errors import UsageError, VideographError
 from videograph.losses import Target
 from videograph.model import Inputs, collate, inputs_from
+from videograph.nodes import in_nodes, means, middles
 from videograph.records import Words
 from videograph.summary import DEFAULT_SHARE, select
 
@@ -63,6 +64,24 @@ class Example:
         said = {n: getattr(self, n) for n in ("keyframes", "importance", "concepts")}
         moved = {name: None if x is None else x.to(device) for name, x in said.items()}
         return replace(self, inputs=self.inputs.to(device), **moved)
+
+    def in_nodes(self, size: int) -> Example:
+        """The same with a node for every so many steps, to learn from; a node is a key frame if half of
+        its steps are, and shows a concept if one of them does."""
+        if size == 1:
+            return self
+        n, rows = (
+            self.n_steps,
+            {x: getattr(self, x) for x in ("keyframes", "importance", "concepts")},
+        )
+        found = {name: None if x is None else means(x, size) for name, x in rows.items()}
+        if found["keyframes"] is not None:
+            found["keyframes"] = (found["keyframes"] >= 0.5).float()
+        if found["concepts"] is not None:
+            found["concepts"] = (found["concepts"] > 0).float()
+        users = None if self.users is None else self.users[:, middles(n, size)]
+        inputs = in_nodes(self.inputs, size)
+        return replace(self, inputs=inputs, users=users, judge=None, **found)
 
     def between(self, start: int, end: int) -> Example:
         """The steps from start to one before end, as an example to learn from."""

@@ -32,6 +32,7 @@ from videograph.losses import (
 )
 from videograph.metrics import rank_correlation
 from videograph.model import Inputs, Output, VideoGraph
+from videograph.nodes import in_nodes, to_steps
 from videograph.records import Hook, no_hook
 
 TARGETS = {
@@ -168,6 +169,7 @@ class Learner:
         if config.objective == "unsupervised":
             train = [e.without_labels() for e in train]
         _check(plan, train)
+        train = [e.in_nodes(plan.model.steps_per_node) for e in train]
         self.train = [e.to(self.device) for e in train]
         self.validation = [e.to(self.device) for e in validation if e.has_labels]
         self.mode = _mode(config, self.validation)
@@ -274,8 +276,7 @@ class Learner:
         taus, rhos, spreads = [], [], []
         mode = "mode2" if self.mode == "last" else self.mode
         for example in self.validation:
-            output = predict(self.kept, example.inputs, self.plan.train.seed)
-            scores = output.scores[0].double().cpu().numpy()
+            output, scores = self._score(example)
             found = rank_correlation(scores, _references(example, mode), mode=mode)
             taus.append(float(found.tau[0]))
             rhos.append(float(found.rho[0]))
@@ -287,10 +288,17 @@ class Learner:
         """Mean figure of the validation queries, as their examples measure it."""
         found = []
         for example in self.validation:
-            scores = predict(self.kept, example.inputs, self.plan.train.seed).scores[0]
             assert example.judge is not None
-            found.append(example.judge(scores.double().cpu().numpy()))
+            found.append(example.judge(self._score(example)[1]))
         return {"f1": float(np.mean(found))}
+
+    def _score(self, example: Example) -> tuple[Output, np.ndarray]:
+        """What the model that is kept says of a video's nodes, and its scores at every step."""
+        size = self.plan.model.steps_per_node
+        inputs = in_nodes(example.inputs, size)
+        output = predict(self.kept, inputs, self.plan.train.seed)
+        scores = output.scores[0].double().cpu().numpy()
+        return output, to_steps(scores, example.n_steps, size)
 
     def state(self) -> dict[str, Any]:
         """All that the run needs to go on, as tensors and plain values."""

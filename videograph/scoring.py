@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges
 from videograph.model import Inputs, VideoGraph, inputs_from, words_for
+from videograph.nodes import in_nodes, middles, node_of, to_steps
 from videograph.records import Scores, VideoFeatures, Words
 from videograph.relevance import Guide, guided
 from videograph.training_free import score_training_free
@@ -74,6 +76,8 @@ def _admit_objects(model: VideoGraph, features: VideoFeatures) -> None:
 @torch.inference_mode()
 def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Scores:
     was_training, config = model.training, model.config
+    n_steps, size = inputs.features.shape[1], config.steps_per_node
+    inputs = in_nodes(inputs, size)
     order = torch.arange(inputs.features.shape[1])
     if config.shuffle_frames:
         inputs, order = inputs.shuffled(seed)
@@ -83,13 +87,31 @@ def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Sco
     columns, weights = _strongest(output.temporal, len(order), top_k)
     columns = torch.where(columns >= 0, order[columns], -1)
     pooled = output.object_weights
-    return Scores(
+    scores = Scores(
         scores=output.scores.cpu()[0, back].numpy(),
         neighbours=columns[back].numpy(),
         neighbour_weights=weights[back].numpy(),
         object_weights=None if pooled is None else pooled.cpu()[0, back].numpy(),
         form=model.origin.name or "model",
         active=_active(model, inputs),
+    )
+    return scores if size == 1 else _at_steps(scores, n_steps, size)
+
+
+def _at_steps(nodes: Scores, n_steps: int, size: int) -> Scores:
+    """What is said of nodes, said of their steps; a node's neighbours are the others' middle steps."""
+    number, chosen = node_of(n_steps, size), middles(n_steps, size)
+    weights = nodes.object_weights
+    if weights is not None:  # the model saw the objects of the middle steps only
+        seen = np.zeros((n_steps, weights.shape[1]), weights.dtype)
+        seen[chosen] = weights
+        weights = seen
+    return replace(
+        nodes,
+        scores=to_steps(nodes.scores, n_steps, size),
+        neighbours=np.where(nodes.neighbours >= 0, chosen[nodes.neighbours], -1)[number],
+        neighbour_weights=nodes.neighbour_weights[number],
+        object_weights=weights,
     )
 
 
