@@ -15,7 +15,7 @@ from PIL import Image
 from videograph.encoders import Encoded, Encoder
 from videograph.errors import VideographError
 from videograph.records import Hook, ReadReport, VideoFeatures, VideoInfo, no_hook
-from videograph.spill import Rows
+from videograph.spill import Rows, tidy
 from videograph.steady import Steady
 from videograph.video import FrameBatch, Reader
 
@@ -83,7 +83,8 @@ def extract(
         features = seen.features(report)
         length = float(report.clock.duration)
         hook("read", length, length, features)
-        return Extraction(reader.info, report, features, seen.thumbnails.kept)
+    tidy()
+    return Extraction(reader.info, report, features, seen.thumbnails.kept)
 
 
 def _next(batches: object) -> FrameBatch | None:

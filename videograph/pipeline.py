@@ -23,7 +23,7 @@ from videograph.reasons import explain
 from videograph.records import ChosenShot, Hook, Scores, Summary, no_hook
 from videograph.relevance import Guide, Heard, guide
 from videograph.sight import Sight
-from videograph.spill import Pile
+from videograph.spill import Pile, tidy
 from videograph.summary import Budget, Choice, choose, parse_budget, without_blanks
 from videograph.video import grab
 
@@ -85,6 +85,7 @@ def summarize(
     seen, shots, features = sight.seen, sight.shots, sight.features
     clock = seen.report.clock
     hook("shots", shots.n_shots, shots.n_shots, shots)
+    tidy()
 
     kept = Cache() if cache else None
     told = sight.told(kept)
@@ -98,6 +99,7 @@ def summarize(
     scores = score_video(features, model=trained, words=read, guide=led, seed=seed)
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
+    tidy()
 
     choice = choose(
         scores.scores,
@@ -113,7 +115,9 @@ def summarize(
     chosen = explain(choice, scores, features, clock, led.evidence)
     hook("choose", len(chosen), len(chosen), chosen)
 
+    tidy()
     images = _keyframe_images(seen, chosen, hook) if sight.has_video else ()
+    tidy()
     return Summary(
         info=seen.info,
         report=seen.report,

@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
@@ -58,8 +58,9 @@ def write(summary: Summary, path: Path, *, beside: Sequence[str] = ()) -> list[s
         path: where to.
         beside: names of this summary's other results in the same folder, to link to.
     """
-    page = _template().render(**_page(summary, path, beside))
-    path.write_bytes(page.encode("utf-8", "replace"))  # a file name may hold stray surrogates
+    with path.open("wb") as file:  # piece by piece: a day's page with its pictures is 40 MB
+        for piece in _template().generate(**_page(summary, path, beside)):
+            file.write(piece.encode("utf-8", "replace"))  # a file name may hold stray surrogates
     return []
 
 
@@ -164,13 +165,13 @@ def shrink(jpeg: bytes, width: int) -> bytes:
     return out.getvalue()
 
 
-def _images(summary: Summary) -> list[bytes]:
+def _images(summary: Summary) -> Iterator[bytes]:
     """Pictures of the cards, small enough together; the nearest thumbnail where there is no key frame."""
     images = summary.keyframe_images
     if len(images) != len(summary.chosen):
-        return [_nearest_thumbnail(summary, shot.keyframe_step) for shot in summary.chosen]
+        return (_nearest_thumbnail(summary, shot.keyframe_step) for shot in summary.chosen)
     width = _image_width(images)
-    return [shrink(image, width) for image in images]
+    return (shrink(image, width) for image in images)
 
 
 def _image_width(images: Sequence[bytes]) -> int:
@@ -200,12 +201,12 @@ def _thumbnails(summary: Summary) -> list[tuple[float, str]]:
     ]
 
 
-def _cards(summary: Summary) -> list[dict[str, Any]]:
+def _cards(summary: Summary) -> Iterator[dict[str, Any]]:
+    """What the cards show, one by one."""
     styles: dict[str, int] = {}
-    images = _images(summary)
     room = 100 * LABEL_SHARE * summary.info.width / summary.info.height
-    return [
-        {
+    for shot, image in zip(summary.chosen, _images(summary), strict=True):
+        yield {
             "shot": shot,
             "image": _data_url(image) if image else None,
             "objects": [
@@ -214,8 +215,6 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
             "neighbours": shot.reason.neighbours[:N_NEIGHBOURS],
             "seen": _seen(shot),
         }
-        for shot, image in zip(summary.chosen, images, strict=True)
-    ]
 
 
 def _box(seen: SeenObject, styles: dict[str, int], room: float) -> dict[str, Any]:

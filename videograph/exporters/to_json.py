@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import uuid
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -29,9 +30,22 @@ SCHEMA_VERSION = 1
 
 
 def write(summary: Summary, path: Path) -> list[str]:
-    """Write the summary; there is never anything to add."""
-    text = json.dumps(content(summary), ensure_ascii=False, allow_nan=False, indent=2)
-    path.write_text(_rows(text) + "\n", encoding="utf-8", newline="\n")
+    """Write the summary; there is never anything to add.
+
+    Lists about all steps and shots are put in last: indented with the rest, those of a day would take ten
+    times the memory.
+    """
+    told, tables, mark = content(summary), ("steps", "shots"), uuid.uuid4().hex
+    long = [values for table in tables for values in told[table].values()]
+    marks = (f"{mark}{i}" for i in range(len(long)))
+    told |= {table: dict(zip(told[table], marks, strict=False)) for table in tables}
+    text = _rows(json.dumps(told, ensure_ascii=False, allow_nan=False, indent=2))
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for part in re.split(f'("{mark}[0-9]+")', text):
+            is_mark = part.startswith(f'"{mark}')
+            number = part.strip('"').removeprefix(mark)
+            file.write(json.dumps(long[int(number)], allow_nan=False) if is_mark else part)
+        file.write("\n")
     return []
 
 
