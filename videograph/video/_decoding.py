@@ -101,6 +101,11 @@ class Decoder:
         keys = np.array([t for t, is_key in known if is_key] + [known[-1][0]])
         return float(np.diff(keys).max(initial=0)), float(np.median(np.diff(pts)))
 
+    def reorders(self) -> bool:
+        """Whether frames at the file's start are shown in another order than they are decoded: B-frames."""
+        pts = [p.pts for p in self._ahead if p.pts is not None]
+        return pts != sorted(pts)
+
     def packets(self) -> Iterator[Any]:
         """Every packet of the stream, in the file's order."""
         while self._ahead:
