@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,9 +159,63 @@ def test_files_that_are_no_yolox_are_refused(data: Path, tmp_path: Path) -> None
     faces = data / "weights/yunet_n_320_320.onnx"
     refused(
         VideographError,
-        r"gives cls_8 \(1, 1600, 1\), .*Allowed: one output \(1, 2100, 5 \+ kinds\)",
+        r"gives cls_8 \(1, 1600, 1\) .*, .*Allowed: one output \(1, 2100, 5 \+ kinds\)",
         faces,
     )
+
+
+class Pictured:
+    """The session of a file of another form."""
+
+    def __init__(
+        self, shape: list[object], kind: str = "tensor(float)", n_cells: int = 3549
+    ) -> None:
+        self._inputs = [SimpleNamespace(name="images", shape=shape, type=kind)] if shape else []
+        self._n_cells = n_cells
+
+    def get_inputs(self) -> list[Any]:
+        return self._inputs
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name="output", shape=[1, "cells", 85], type="tensor(float)")]
+
+    def run(self, names: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return [np.zeros((1, self._n_cells, 85), np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("session", "message"),
+    [
+        (
+            Pictured([1, 3, 416, 416], "tensor(float16)"),
+            r"takes images .* tensor\(float16\)\. Allowed",
+        ),
+        (Pictured([4, 3, 416, 416]), r"takes images \(4, 3, 416, 416\) .*Allowed: one picture"),
+        (Pictured([]), r"takes nothing\. Allowed: one picture"),
+        (
+            Pictured([1, 3, 416, 416], n_cells=99),
+            "it gives 99 boxes, not 3549.*Try to export it again",
+        ),
+    ],
+)
+def test_files_that_cannot_be_shown_a_picture_are_refused(
+    session: Any, message: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_yolox, "_session", lambda path, device: session)
+    refused(VideographError, message, data / "weights/yolox_nano.onnx")
+
+
+def test_names_that_are_no_text_are_refused(data: Path, tmp_path: Path) -> None:
+    shutil.copy(data / "weights/yolox_nano.onnx", tmp_path / "mine.onnx")
+    (tmp_path / "mine.txt").write_bytes("Fuß\n".encode("latin-1") * 80)
+    refused(VideographError, r"mine\.txt cannot be read as text .*UTF-8", tmp_path / "mine.onnx")
+
+
+@pytest.mark.parametrize("told", ['{"size": {"height": 8, "width": 8}, "resample": "sharp"}', "[]"])
+def test_a_preparation_that_makes_no_sense_is_refused(told: str, tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(told)
+    with pytest.raises(VideographError, match="says of its pictures what is not understood"):
+        preparation(tmp_path)
 
 
 def test_options_out_of_range_are_refused(data: Path) -> None:

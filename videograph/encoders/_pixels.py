@@ -80,6 +80,16 @@ def preparation(folder: Path) -> Preparation:
         VideographError: it says nothing, or nothing that is understood here.
     """
     told = _told(folder)
+    try:
+        return _preparation(folder, told)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VideographError(
+            f"{folder} says of its pictures what is not understood here ({error}). Try the folder that "
+            "save_pretrained wrote."
+        ) from error
+
+
+def _preparation(folder: Path, told: dict[str, Any]) -> Preparation:
     kind = str(told.get("image_processor_type") or told.get("feature_extractor_type") or "")
     height, width, keeps_shape = _size_of(folder, told)
     normalises = told.get("do_normalize", True)

@@ -45,6 +45,8 @@ class YoloxDetector:
         self._input = session.get_inputs()[0].name
         self._cells, self._strides = grid(size)
         blank = self._run(np.full((*size, 3), GRAY, np.uint8))
+        if len(blank) != len(self._cells):
+            raise ValueError(f"it gives {len(blank)} boxes, not {len(self._cells)}")
         self._in_pixels = are_pixels(blank, size)
 
     def detect(self, images: np.ndarray) -> Detected:
@@ -126,7 +128,13 @@ def load_yolox(
     size, n_kinds = _shapes(path, session)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     names = _names(path, n_kinds)
-    return YoloxDetector(session, size, names, f"detector-{path.stem}-{digest}", wanted)
+    try:
+        return YoloxDetector(session, size, names, f"detector-{path.stem}-{digest}", wanted)
+    except Exception as error:  # of onnxruntime, or of what came out: the first picture it is shown
+        raise VideographError(
+            f"{path} cannot look at a picture of {size[0]} x {size[1]} ({_line(error)}). Try to export "
+            "it again, with a fixed size."
+        ) from error
 
 
 def _session(path: Path, device: str) -> Any:
@@ -155,17 +163,17 @@ def _session(path: Path, device: str) -> Any:
 
 
 def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")[:200]
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:200]
 
 
 def _shapes(path: Path, session: Any) -> tuple[tuple[int, int], int]:
     """Height and width of the input, and how many kinds are told apart; anything else is refused."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    shape = inputs[0].shape
-    good = len(inputs) == 1 and len(shape) == 4 and shape[1] == 3 and "float" in inputs[0].type
-    if not good:
+    shape = inputs[0].shape if len(inputs) == 1 and inputs[0].type == "tensor(float)" else []
+    if len(shape) != 4 or shape[1] != 3 or (isinstance(shape[0], int) and shape[0] != 1):
         raise VideographError(
-            f"{path} takes {_told(inputs)}. Allowed: one picture, (1, 3, height, width) float."
+            f"{path} takes {_told(inputs)}. Allowed: one picture, (1, 3, height, width) float32."
         )
     side = [edge if isinstance(edge, int) else DEFAULT_SIDE for edge in shape[2:]]
     size, n_cells = (side[0], side[1]), len(grid((side[0], side[1]))[0])
@@ -179,15 +187,20 @@ def _shapes(path: Path, session: Any) -> tuple[tuple[int, int], int]:
 
 
 def _told(values: Any) -> str:
-    return ", ".join(f"{value.name} {tuple(value.shape)}" for value in values[:4])
+    told = (f"{value.name} {tuple(value.shape)} {value.type}" for value in values[:4])
+    return ", ".join(told) or "nothing"
 
 
 def _names(path: Path, n_kinds: int) -> tuple[str, ...]:
     beside = path.with_suffix(".txt")
     if beside.is_file():
-        names = tuple(
-            line.strip() for line in beside.read_text("utf-8").splitlines() if line.strip()
-        )
+        try:
+            lines = beside.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise VideographError(
+                f"{beside} cannot be read as text ({_line(error)}). Allowed: UTF-8, a name a line."
+            ) from error
+        names = tuple(line.strip() for line in lines if line.strip())
         if len(names) != n_kinds:
             raise UsageError(
                 f"{beside} has {len(names)} names, {path.name} finds {n_kinds} kinds of object. "
