@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -135,7 +137,12 @@ def test_the_fast_way_needs_no_torch(minilm: Path) -> None:
 def test_models_that_the_library_saved(tmp_path: Path, pooling: str) -> None:
     """Means of words are read the fast way, other models through the library: both as it would."""
     import transformers
-    from sentence_transformers import SentenceTransformer, models
+
+    with warnings.catch_warnings():  # its name since version 6 is unknown to version 5
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from sentence_transformers import SentenceTransformer, models
+
+        assert models.Transformer and models.Pooling
 
     part = tmp_path / "bert"
     size = tokenizer(part)
@@ -165,6 +172,38 @@ def test_text_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.Monk
         load_text(f"text:{tmp_path}")
     with pytest.raises(UsageError, match='"lexical" has one model only'):
         load_text("lexical:small")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("model.safetensors", "cannot be read as a model of sentence-transformers"),
+        ("tokenizer.json", "cannot be read as a model of sentence-transformers"),
+        ("config.json", r"config\.json cannot be read as JSON"),
+        ("modules.json", r"modules\.json cannot be read as JSON"),
+    ],
+)
+def test_a_damaged_text_model_is_refused_in_a_sentence(
+    minilm: Path, tmp_path: Path, file: str, message: str
+) -> None:
+    folder = Path(shutil.copytree(minilm, tmp_path / "model"))
+    whole = (folder / file).read_bytes()
+    (folder / file).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VideographError, match=message) as caught:
+        load_text(f"text:{folder}")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_lack_a_layer_are_refused(minilm: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = Path(shutil.copytree(minilm, tmp_path / "model"))
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {k: v for k, v in weights.items() if "layer.5" not in k}, folder / "model.safetensors"
+    )
+    with pytest.raises(VideographError, match=r"sentence-transformers \(.*layer\.5"):
+        load_text(f"text:{folder}", device="cpu")
 
 
 # -- captions --------------------------------------------------------------------------------------

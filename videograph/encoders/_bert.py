@@ -6,14 +6,13 @@ Gurevych, Sentence-BERT, 2019). Weights and results are those of sentence-transf
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videograph.encoders._hub import needs
+from videograph.encoders._hub import needs, read_json
 
 BATCH_WORDS = 4096
 """Words that are read at once, padding included: 50 MB of arrays for the largest model of this kind."""
@@ -44,7 +43,7 @@ def is_plain_bert(folder: Path) -> bool:
 
 
 def _json(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 class SentenceBert:

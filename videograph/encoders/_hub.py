@@ -108,11 +108,27 @@ def _checked(folder: Path) -> Path:
         raise VideographError(
             f"{folder} holds no config.json. Try the folder that save_pretrained wrote."
         )
+    if (folder / "config.json").is_file():
+        read_json(folder / "config.json")
     if not weight_files(folder):
         kinds = (*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.h5"))
         has = f"weights only as {kinds[0].name}" if kinds else "no weights"
         raise VideographError(f"{folder} holds {has}. {_ONLY_SAFETENSORS}")
     return folder
+
+
+def read_json(file: Path) -> Any:
+    """What a file of a model's folder says.
+
+    Raises:
+        VideographError: it is damaged, or no JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VideographError(
+            f"{file} cannot be read as JSON ({_line(error)}). Try the folder that save_pretrained wrote."
+        ) from error
 
 
 _ONLY_SAFETENSORS = (
@@ -308,7 +324,7 @@ def fingerprint(folder: Path) -> str:
         whole.update(_digest(file).encode())
     config = folder / "config.json"
     if config.is_file():
-        entries = json.loads(config.read_text(encoding="utf-8"))
+        entries = read_json(config)
         lasting = {name: value for name, value in entries.items() if name not in _FLEETING}
         whole.update(json.dumps(lasting, sort_keys=True).encode())
     return whole.hexdigest()[:8]

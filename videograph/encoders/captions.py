@@ -6,7 +6,6 @@ not needed, nor are the families' own processors where these ask for it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,15 @@ import numpy as np
 
 from videograph.encoders import Captioner
 from videograph.encoders._device import choose_device, precision
-from videograph.encoders._hub import Preset, fetch, fingerprint, load_model, load_part, needs
+from videograph.encoders._hub import (
+    Preset,
+    fetch,
+    fingerprint,
+    load_model,
+    load_part,
+    needs,
+    read_json,
+)
 from videograph.encoders._preprocessing import pixels_of
 from videograph.errors import UsageError
 
@@ -58,7 +65,8 @@ def load_captions(what: str = "florence2", *, device: str = "auto") -> Captioner
     """
     needs("transformers")  # says so before anything is downloaded for it
     folder = fetch(what, PRESETS, instead="--subtitles FILE")
-    family = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    config = folder / "config.json"  # a folder of sentence-transformers may have none
+    family = str(read_json(config).get("model_type")) if config.is_file() else "of no config.json"
     if family not in _FAMILIES:
         known = ", ".join(_FAMILIES)
         raise UsageError(

@@ -44,8 +44,25 @@ def load_text(what: str = "minilm", *, device: str = "auto") -> TextEncoder:
     folder = fetch(what, PRESETS, instead='the text encoder "lexical"')
     name = f"text-{fingerprint(folder)}"
     if device in ("auto", "cpu") and is_plain_bert(folder):
-        return _Sentences(name, SentenceBert(folder))
+        return _Sentences(name, _sentence_bert(folder))
     return _Sentences(name, _SentenceTransformer(folder, device))
+
+
+def _sentence_bert(folder: Path) -> SentenceBert:
+    try:
+        reader = SentenceBert(folder)
+        reader.encode_text(["a word"])  # weights that are missing or of another size show here
+    except Exception as error:  # of safetensors, of tokenizers, of what does not fit together
+        raise _unreadable(folder, error) from error
+    return reader
+
+
+def _unreadable(folder: Path, error: Exception) -> VideographError:
+    why = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return VideographError(
+        f"{folder} cannot be read as a model of sentence-transformers ({why}). "
+        "Try minilm, or a folder that SentenceTransformer.save wrote."
+    )
 
 
 class _Sentences:
@@ -86,11 +103,7 @@ class _SentenceTransformer:
                     model_kwargs={"use_safetensors": True},
                 )
         except Exception as error:  # the library raises many kinds for a folder it cannot use
-            raise VideographError(
-                f"{folder} cannot be read as a model of sentence-transformers "
-                f"({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}). "
-                "Try minilm, or a folder that SentenceTransformer.save wrote."
-            ) from error
+            raise _unreadable(folder, error) from error
         self.dim = len(self.encode_text(["width"])[0])
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
