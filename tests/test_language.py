@@ -452,7 +452,10 @@ def test_speech_without_its_library(story: SampleStory, monkeypatch: pytest.Monk
 class Heard:
     """A stand-in for faster-whisper, which is an extra: what it is asked, and what it answers."""
 
+    options: dict[str, object]
+
     def __init__(self, model: str, **options: object) -> None:
+        Heard.options = options
         if model == "smal":
             raise ValueError("Invalid model size 'smal', expected one of: tiny, small")
         if model == "small":
@@ -483,6 +486,16 @@ def test_speech_is_on_our_timeline(tmp_path: Path, story: SampleStory, hearing: 
         starts = [start for _, start, _ in spans(texts, "speech")]
         assert starts == pytest.approx([0.5 + offset, 2 + offset], abs=0.05)
         assert told[0] == ("speech", 1.25) and len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"), [("auto", "auto"), ("cpu", "int8"), ("cuda", "default")]
+)
+def test_speech_is_heard_with_the_fastest_numbers_of_a_device(
+    device: str, kind: str, story: SampleStory, hearing: None, tmp_path: Path
+) -> None:
+    speech_texts(probe(story.path), tmp_path, device=device)
+    assert Heard.options["device"] == device and Heard.options["compute_type"] == kind
 
 
 def test_a_hook_cancels_speech(story: SampleStory, hearing: None, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from videograph.errors import UsageError, VideographError
 from videograph.language._clean import RawCue, as_texts
 from videograph.records import Hook, TimedText, VideoInfo, no_hook
 
+COMPUTE_TYPES = {"auto": "auto", "cpu": "int8", "cuda": "default"}
+"""What CTranslate2 computes with, by device: "auto" is the fastest that it has there, 8 bits on a CPU."""
+
 
 def speech_texts(
     info: VideoInfo,
@@ -88,9 +91,9 @@ def _listener(model: str | Path, device: str) -> Any:
             "faster-whisper is not installed, which hears speech. "
             "Try: pip install 'videograph[speech]'"
         ) from error
-    if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f'device is "{device}". Allowed for speech: auto, cpu, cuda.')
-    options = {"device": device, "compute_type": "int8" if device == "cpu" else "default"}
+    if device not in COMPUTE_TYPES:
+        raise UsageError(f'device is "{device}". Allowed for speech: {", ".join(COMPUTE_TYPES)}.')
+    options = {"device": device, "compute_type": COMPUTE_TYPES[device]}
     local = Path(model).expanduser()
     what = str(local) if local.is_dir() else str(model)
     is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "on", "yes")
