@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from videograph import attention, graph, spill, training_free
+from videograph import attention, graph, packed, spill, training_free
 from videograph.config import ModelConfig
 from videograph.encoders import load_encoder
 from videograph.features import extract
@@ -193,6 +194,33 @@ print(resident() - before)
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 40 << 20, "of 256 MB"
+
+
+@pytest.mark.parametrize("large", [64, 1 << 20], ids=["on disk", "in memory"])
+def test_what_is_kept_is_read_back_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(packed, "SPILL_BYTES", large)
+    monkeypatch.setattr(spill, "SPILL_BYTES", large)
+    monkeypatch.setattr(packed, "PIECE_BYTES", 100)
+    arrays = {"rows": filled(50).reshape(50, 1, 3), "one": np.array(7), "none": np.empty((0, 4)),
+              "half": filled(40).astype(np.float16), "is": filled(9)[:, 0] > 0}  # fmt: skip
+    with (tmp_path / "kept.npz").open("xb") as file:
+        packed.write_arrays(file, arrays)
+    with (tmp_path / "kept.npz").open("rb") as file, np.load(file, allow_pickle=False) as theirs:
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(theirs[name], array)
+    with (tmp_path / "kept.npz").open("rb") as file:
+        read = packed.read_arrays(file)
+    assert is_spilled(read["rows"]) == (large == 64) and list(read) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].dtype == array.dtype
+    whole = bytearray((tmp_path / "kept.npz").read_bytes())
+    whole[whole.index(arrays["rows"].tobytes()[:24]) + 30] ^= 1
+    (tmp_path / "kept.npz").write_bytes(whole)
+    with (tmp_path / "kept.npz").open("rb") as file, pytest.raises(zipfile.BadZipFile):
+        packed.read_arrays(file)
 
 
 # -- the same results ------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from videograph.config import CacheConfig
 from videograph.encoders import Encoder, ObjectDetector
 from videograph.features import Extraction, extract
 from videograph.objects import with_objects
-from videograph.packed import FORMAT, pack, relocated, unpack
+from videograph.packed import FORMAT, pack, read_arrays, relocated, unpack, write_arrays
 from videograph.records import Hook, Shots, no_hook
 
 log = logging.getLogger(__name__)
@@ -83,8 +83,8 @@ class Cache:
             return None
         path = self._path(self.folder, key)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
-                arrays = {name: entry[name] for name in entry.files}
+            with path.open("rb") as file:
+                arrays = read_arrays(file)
         except OSError:  # none there, or none that can be read
             return None
         except Exception as error:  # whatever damaged bytes do to zip and npy readers
@@ -103,7 +103,7 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with part.open("xb") as file:
-                np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
+                write_arrays(file, arrays)
             self._make_room(_cost(part.stat().st_size), spare=path)
             os.replace(part, path)
         except OSError as error:  # read-only, full, taken by a file, gone

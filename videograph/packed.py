@@ -7,18 +7,21 @@ UTF-8. Fields are read off the dataclasses, so a field that a record gains is ke
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from videograph.features import Extraction
 from videograph.records import Clock, ReadReport, VideoFeatures, VideoInfo
+from videograph.spill import ROWS_AT_ONCE, SPILL_BYTES, empty, pieces
 
+PIECE_BYTES = 4 << 20
 FORMAT = 1
 """Grows when what is packed can no longer be read by the same rules."""
 
@@ -87,6 +90,57 @@ def unpack(arrays: Mapping[str, np.ndarray]) -> Extraction:
 def relocated(extraction: Extraction, path: Path) -> Extraction:
     """The same extraction of a file that lies at `path`."""
     return replace(extraction, info=replace(extraction.info, path=path))
+
+
+def write_arrays(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Arrays as an uncompressed npz, as `np.savez` writes it; long ones piece by piece."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as entry:
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise ValueError(f"{name} holds objects, no numbers")
+            array = np.ascontiguousarray(array).reshape(array.shape)
+            with entry.open(f"{name}.npy", "w", force_zip64=True) as out:
+                header = np.lib.format.header_data_from_array_1_0(array)
+                np.lib.format.write_array_header_1_0(out, header)
+                data = array.reshape(-1)
+                for at in pieces(data.size, max(1, PIECE_BYTES // array.itemsize)):
+                    out.write(data[at].tobytes())
+
+
+def read_arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+    """What `write_arrays` or `np.savez` wrote, writable; large arrays lie on disk (see `spill`).
+
+    Raises:
+        Exception: whatever damaged bytes do to zip and npy readers; each array has a checksum.
+    """
+    found: dict[str, np.ndarray] = {}
+    with np.load(file, allow_pickle=False) as entry:
+        for name in entry.files:
+            if entry.zip.getinfo(f"{name}.npy").file_size <= SPILL_BYTES:
+                found[name] = entry[name]
+                continue
+            with entry.zip.open(f"{name}.npy") as packed:
+                found[name] = _read_long(packed)
+    return found
+
+
+def _read_long(packed: Any) -> np.ndarray:
+    version = np.lib.format.read_magic(packed)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    shape, is_fortran, kind = read[version](packed)
+    if is_fortran or kind.hasobject:
+        raise ValueError("an array of another build than those that are kept")
+    array = empty(shape, kind)
+    data = array.reshape(-1)
+    for at in pieces(data.size, max(1, PIECE_BYTES // kind.itemsize)):
+        n_bytes = (at.stop - at.start) * kind.itemsize
+        data[at] = np.frombuffer(packed.read(n_bytes), kind)
+    if packed.read(1):  # also checks the sum of what was read
+        raise ValueError("an array is longer than it says")
+    return array
 
 
 # -- what is no array --------------------------------------------------------------------------------
@@ -199,9 +253,13 @@ def _checked(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             raise ValueError(f"{name} holds {value.dtype}; {dtype} is needed")
         _check_shape(name, value, shape, sizes)
         checked[name] = value if dtype in ("int", "float") else value.astype(wanted, copy=False)
-        if wanted.kind == "f" and not np.isfinite(checked[name]).all():
+        if wanted.kind == "f" and not _all_finite(checked[name]):
             raise ValueError(f"{name} holds NaN or infinite values")
     return checked
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    return all(np.isfinite(array[at]).all() for at in pieces(len(array), ROWS_AT_ONCE))
 
 
 def _check_shape(
