@@ -10,10 +10,12 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from av.subtitles.subtitle import SubtitleSet
 
 from videograph.encoders import load_text
@@ -453,6 +455,7 @@ class Heard:
     """A stand-in for faster-whisper, which is an extra: what it is asked, and what it answers."""
 
     options: dict[str, object]
+    rates: list[int]
 
     def __init__(self, model: str, **options: object) -> None:
         Heard.options = options
@@ -461,8 +464,11 @@ class Heard:
         if model == "small":
             raise OSError("no snapshot")
 
-    def transcribe(self, path: str, **options: object) -> tuple[object, None]:
-        assert path.startswith("file:") and options["vad_filter"]
+    def transcribe(self, path: Any, **options: object) -> tuple[object, None]:
+        assert options["vad_filter"]
+        with av.open(path) as heard:  # the first sound is listened to, as faster-whisper does
+            Heard.rates = [stream.rate for stream in heard.streams.audio]
+            assert sum(frame.samples for frame in heard.decode(audio=0)) > 0
         first = SimpleNamespace(start=0.5, end=1.25, text=" Hello there.")
         return iter([first, SimpleNamespace(start=2.0, end=3.0, text=" Who is it?")]), None
 
@@ -496,6 +502,32 @@ def test_speech_is_heard_with_the_fastest_numbers_of_a_device(
 ) -> None:
     speech_texts(probe(story.path), tmp_path, device=device)
     assert Heard.options["device"] == device and Heard.options["compute_type"] == kind
+
+
+def test_the_default_sound_is_heard_not_the_first(
+    story: SampleStory, hearing: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "commented.mkv"
+    with av.open(str(story.path)) as old, av.open(str(path), "w") as new:
+        picture = new.add_stream_from_template(old.streams.video[0])
+        comments: Any = new.add_stream("pcm_s16le", rate=8000, layout="mono")
+        speech: Any = new.add_stream("pcm_s16le", rate=32000, layout="mono")
+        comments.disposition, speech.disposition = 0, Disposition.default
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                new.mux(packet)
+        for stream in (comments, speech):
+            silence = np.zeros((1, stream.rate), np.int16)
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = stream.rate, 0
+            new.mux([*stream.encode(frame), *stream.encode(None)])
+    info = probe(path)
+    assert info.audio_stream == 2
+    assert [t.text for t in speech_texts(info, tmp_path)] == ["Hello there.", "Who is it?"]
+    assert Heard.rates == [32000]
+    speech_texts(replace(info, audio_stream=1), tmp_path)
+    assert Heard.rates == [8000, 32000]  # the file itself
 
 
 def test_a_hook_cancels_speech(story: SampleStory, hearing: None, tmp_path: Path) -> None:

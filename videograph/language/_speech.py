@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from videograph.errors import UsageError, VideographError
 from videograph.language._clean import RawCue, as_texts
@@ -46,10 +47,10 @@ def speech_texts(
     if info.audio_stream is None:
         return []
     listener = _listener(model, device)
-    offset = _sound_start(info)
+    sound, offset = _sound(info)
     cues: list[RawCue] = []
     total = None if info.duration_seconds is None else float(info.duration_seconds)
-    for segment in _segments(listener, info, language):
+    for segment in _segments(listener, info, sound, language):
         start, end = (Fraction(round(1000 * t), 1000) for t in (segment.start, segment.end))
         cues.append((start + offset, end + offset, segment.text))
         hook("speech", float(segment.end), total)
@@ -58,11 +59,12 @@ def speech_texts(
     return texts
 
 
-def _segments(listener: Any, info: VideoInfo, language: str | None) -> Iterator[Any]:
+def _segments(
+    listener: Any, info: VideoInfo, sound: str | BinaryIO, language: str | None
+) -> Iterator[Any]:
     """What is heard, piece by piece; only errors of the listener are told as such, a hook's are not."""
     try:
-        # "file:" keeps FFmpeg from taking a colon in a name for a protocol.
-        heard, _ = listener.transcribe(f"file:{info.path}", language=language, vad_filter=True)
+        heard, _ = listener.transcribe(sound, language=language, vad_filter=True)
         segments = iter(heard)
     except Exception as error:
         raise _unheard(info, error) from error
@@ -132,13 +134,36 @@ def _cache() -> str:
     return str(constants.HF_HUB_CACHE)
 
 
-def _sound_start(info: VideoInfo) -> Fraction:
-    """When the sound begins on the video's timeline: the model counts from its own first sample."""
+def _sound(info: VideoInfo) -> tuple[str | BinaryIO, Fraction]:
+    """What is listened to, and when it begins on the video's timeline.
+
+    The model hears the first sound of a file and counts from its own first sample. Of a video whose
+    default sound is another one, such as one with comments before it, it is given a copy of that alone.
+    """
     from videograph.video import open_media
 
     with open_media(info.path) as container:
-        stream = container.streams.audio[0]
-        return Fraction(stream.start_time or 0) * (stream.time_base or 1) - info.start_seconds
+        stream: Any = container.streams[info.audio_stream or 0]
+        start = Fraction(stream.start_time or 0) * (stream.time_base or 1) - info.start_seconds
+        if stream.index == container.streams.audio[0].index:
+            # "file:" keeps FFmpeg from taking a colon in a name for a protocol.
+            return f"file:{info.path}", start
+        return _alone(container, stream), start
+
+
+def _alone(container: Any, stream: Any) -> BinaryIO:
+    """The packets of a stream as a file in memory: a megabyte a minute."""
+    import av
+
+    held = io.BytesIO()
+    with av.open(held, "w", format="matroska") as out:
+        copy: Any = out.add_stream_from_template(stream, opaque=True)
+        for packet in container.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+    held.seek(0)
+    return held
 
 
 def _line(error: Exception) -> str:
