@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from videograph.encoders import Encoded
+from videograph.encoders._boxes import refuse_strange
 from videograph.encoders._device import choose_device, precision
 from videograph.encoders._hub import Preset, fetch, fingerprint, load_model, load_part, needs
 from videograph.encoders._patches import Objects, clusters_of, grid_of, none_of
@@ -71,10 +72,7 @@ class TransformersEncoder:
         Raises:
             UsageError: the images are not (n, height, width, 3) uint8.
         """
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-            raise UsageError(
-                f"images are {images.shape} {images.dtype}. Allowed: (n, height, width, 3) uint8, RGB."
-            )
+        refuse_strange(images)
         n, at_once = len(images), self._vision.at_once
         features = np.zeros((n, self.dim), np.float32)
         objects = none_of(n, self.n_objects, self.object_dim)
