@@ -132,7 +132,8 @@ class Rows:
         if self._file is None:
             return np.empty(0) if self._array is None else self._array[: self._n]
         with self._file as file:
-            return _over(file, (self._n, *self._shape), self._kind)
+            shape = (self._n, *self._shape)
+            return _over(file, shape, self._kind) if self._n else np.empty(shape, self._kind)
 
     def _fits_memory(self, n_rows: int) -> bool:
         return self._stays or n_rows * self._row_bytes <= SPILL_BYTES
