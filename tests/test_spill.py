@@ -25,7 +25,18 @@ from videograph.pipeline import summarize
 from videograph.records import Scores, VideoFeatures
 from videograph.scoring import score_video
 from videograph.shots import change_steps, find_shots
-from videograph.spill import Pile, Rows, empty, is_spilled, mean, pieces, release, rows_at, zeros
+from videograph.spill import (
+    Pile,
+    Rows,
+    empty,
+    is_spilled,
+    kept,
+    mean,
+    pieces,
+    release,
+    rows_at,
+    zeros,
+)
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -66,6 +77,8 @@ def test_rows_come_back_as_they_were_added(
 def test_arrays_to_be_filled_lie_on_disk_too() -> None:
     array = zeros((30, 4))
     assert is_spilled(array) and is_spilled(array[3:]) and not array.any()
+    np.testing.assert_array_equal(kept(filled(99)), filled(99))
+    assert is_spilled(kept(filled(99))) and not is_spilled(kept(filled(2)))
     for at in pieces(30, 8):
         array[at] = 2
     assert (array == 2).all() and not is_spilled(np.zeros(30))

@@ -15,7 +15,7 @@ from PIL import Image
 from videograph.encoders import Encoded, Encoder
 from videograph.errors import VideographError
 from videograph.records import Hook, ReadReport, VideoFeatures, VideoInfo, no_hook
-from videograph.spill import Rows, tidy
+from videograph.spill import Rows, kept, tidy
 from videograph.steady import Steady
 from videograph.video import FrameBatch, Reader
 
@@ -79,7 +79,9 @@ def extract(
             hook("read", float(batch.done_seconds), float(total) if total else None)
         if not seen.n_steps:
             raise VideographError(f"{path} holds no frame that can be decoded. Try another copy.")
-        report = replace(reader.report, n_encoded=seen.n_encoded)
+        clock = reader.report.clock
+        clock = replace(clock, pts=kept(clock.pts))
+        report = replace(reader.report, clock=clock, n_encoded=seen.n_encoded)
         features = seen.features(report)
         length = float(report.clock.duration)
         hook("read", length, length, features)

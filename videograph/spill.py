@@ -26,7 +26,7 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-SPILL_BYTES = 8 << 20
+SPILL_BYTES = 4 << 20
 """Arrays up to this size stay in memory."""
 SPARE_BYTES = 1 << 30
 """What is left free on the disk whatever happens."""
@@ -61,6 +61,16 @@ def zeros(shape: Sequence[int], dtype: Any = np.float32) -> np.ndarray:
     if not is_spilled(array):
         array.fill(0)  # a new file holds nothing else
     return array
+
+
+def kept(array: np.ndarray) -> np.ndarray:
+    """The same array, on disk if it is large."""
+    if array.nbytes <= SPILL_BYTES:
+        return array
+    copy = empty(array.shape, array.dtype)
+    for at in pieces(len(array), ROWS_AT_ONCE * ROWS_AT_ONCE // max(1, array[0].size)):
+        copy[at] = array[at]
+    return copy
 
 
 def release() -> None:

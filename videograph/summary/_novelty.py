@@ -41,10 +41,10 @@ def novelty(
     best_first = np.lexsort((np.arange(shots.n_shots), -shot_scores))
     means = means[best_first]
     likeness = np.zeros(shots.n_shots)
-    for start in range(0, shots.n_shots, 512):  # in blocks: a day has ten thousand shots
-        block = means[start : start + 512] @ means[: start + 512].T
+    for start in range(0, shots.n_shots, 128):  # in blocks: a day has ten thousand shots
+        block = means[start : start + 128] @ means[: start + 128].T
         better = np.tri(*block.shape, k=start - 1, dtype=bool)
-        likeness[start : start + 512] = np.max(block, axis=1, initial=0.0, where=better)
+        likeness[start : start + 128] = np.max(block, axis=1, initial=0.0, where=better)
     novel = np.empty(shots.n_shots)
     novel[best_first] = 1 - np.clip(likeness, 0, 1)
     return novel
