@@ -27,8 +27,8 @@ class SummarizeConfig:
     """Length of the summary: "15%", "0.15", "90s", "12 shots" or "auto"; None is summary's default."""
     speed: str = "balanced"
     """"exact" decodes every frame; "balanced" spares frames that nothing depends on, unless one is shown at a
-    pick, and with B-frames the smoothing of block edges; "fast" looks at key frames only, each for the picks around it,
-    where there are enough."""
+    pick, and with B-frames the smoothing of block edges; "fast" looks at key frames only, each for the picks
+    around it, where there are enough."""
     seed: int = 0
     """Seed of everything that draws at random."""
     encoder: str = "builtin"
