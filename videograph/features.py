@@ -15,7 +15,7 @@ from PIL import Image
 from videograph.encoders import Encoded, Encoder
 from videograph.errors import VideographError
 from videograph.records import Hook, ReadReport, VideoFeatures, VideoInfo, no_hook
-from videograph.spill import Rows, kept, tidy
+from videograph.spill import Rows, tidy
 from videograph.steady import Steady
 from videograph.video import FrameBatch, Reader
 
@@ -79,9 +79,7 @@ def extract(
             hook("read", float(batch.done_seconds), float(total) if total else None)
         if not seen.n_steps:
             raise VideographError(f"{path} holds no frame that can be decoded. Try another copy.")
-        clock = reader.report.clock
-        clock = replace(clock, pts=kept(clock.pts))
-        report = replace(reader.report, clock=clock, n_encoded=seen.n_encoded)
+        report = replace(reader.report, n_encoded=seen.n_encoded)
         features = seen.features(report)
         length = float(report.clock.duration)
         hook("read", length, length, features)
@@ -108,23 +106,24 @@ class _Seen:
 
     def add(self, batch: FrameBatch) -> None:
         """Encode the pictures of a batch that show something new."""
-        fresh = ~batch.repeats
-        if self._steady is not None:
-            fresh = self._steady.look(batch.images, batch.repeats)
+        pictures = batch.pictures
+        repeats = np.zeros(len(pictures), bool)
+        repeats[0] = batch.repeats[0]  # the others differ from those before them
+        fresh = ~repeats if self._steady is None else self._steady.look(pictures, repeats)
         known = [] if self._last is None else [self._last]
-        known += self._encoded(batch.images, fresh)
-        rows = np.cumsum(fresh) - (self._last is None)
+        known += self._encoded(pictures, fresh)
+        rows = (np.cumsum(fresh) - (self._last is None))[batch.picture_of]
         for f in fields(Encoded):
             values = np.concatenate([getattr(part, f.name) for part in known])
             self._rows[f.name].add(values[rows])
         self._last = Encoded(*(getattr(known[-1], f.name)[-1:] for f in fields(Encoded)))
-        self._previous = batch.images[-1]
-        self.n_steps += len(fresh)
+        self._previous = pictures[-1]
+        self.n_steps += len(rows)
         self.n_encoded += int(fresh.sum())
-        self._rows["contrast"].add(_contrast(batch.images))
+        self._rows["contrast"].add(_contrast(pictures)[batch.picture_of])
         self._rows["pts"].add(batch.pts)
         self._rows["cut_pts"].add(batch.cut_pts)
-        self.thumbnails.add(batch.images)
+        self.thumbnails.add(pictures, batch.picture_of)
 
     def _encoded(self, images: np.ndarray, fresh: np.ndarray) -> list[Encoded]:
         """The fresh pictures, encoded run by run, each seen against the picture before it."""
@@ -178,11 +177,16 @@ class Thumbnails:
             self._stride *= 2
         self._n_steps = 0
 
-    def add(self, images: np.ndarray) -> None:
-        """Take the next frames, (n, height, width, 3) uint8, and keep every stride-th."""
-        for image in images:
+    def add(self, pictures: np.ndarray, picture_of: np.ndarray) -> None:
+        """Take the next steps' pictures, (m, height, width, 3) uint8, and keep those of every stride-th step.
+
+        Args:
+            pictures: the different ones.
+            picture_of: which of them each step shows, (n,).
+        """
+        for at in picture_of:
             if self._n_steps % self._stride == 0:
-                self.kept[self._n_steps] = jpeg(Image.fromarray(image), quality=65)
+                self.kept[self._n_steps] = jpeg(Image.fromarray(pictures[at]), quality=65)
             self._n_steps += 1
             if len(self.kept) > self._most:
                 self._stride *= 2

@@ -102,7 +102,7 @@ class Clock:
 
     def __post_init__(self) -> None:
         _check(self.pts.ndim == 1 and len(self.pts) > 0, f"pts has shape {self.pts.shape}")
-        _check(bool(np.all(np.diff(self.pts) > 0)), "pts do not increase")
+        _check(bool(np.all(self.pts[1:] > self.pts[:-1])), "pts do not increase")
         _check(self.end > self.pts[-1], "the last frame ends before it starts")
 
     def __repr__(self) -> str:
@@ -124,7 +124,10 @@ class Clock:
 
     def seconds_of(self, frames: np.ndarray) -> np.ndarray:
         """Starts of many frames in seconds, float64, for drawing and arithmetic that may round."""
-        ticks = np.append(self.pts, self.end)[frames]
+        frames = np.asarray(frames)
+        ticks = np.where(
+            frames == self.n_frames, self.end, self.pts[np.minimum(frames, self.n_frames - 1)]
+        )
         return ticks.astype(np.float64) * float(self.time_base)
 
     def frame_at(self, seconds: Fraction | float) -> int:

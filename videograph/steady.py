@@ -2,8 +2,9 @@
 
 Pictures are compared as means over small blocks, the largest change counting, so that a person far away
 is not lost in the mean; and as means over large cells, so that a slow change of light is not lost in the
-noise. Each is compared with the last one that was encoded, not with the one before it: what drifts is
-encoded again as soon as it has drifted visibly.
+noise. Luma and colour apart, as codecs keep them: colour has half the lines and columns and is rounded more
+coarsely, which in RGB would pass for a change of the picture. Each is compared with the last one that was
+encoded, not with the one before it: what drifts is encoded again as soon as it has drifted visibly.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ NOISE_SHARE, NOISE_FACTOR = 0.99, 4.0
 """Between the two, the largest change is noise if it is at most this many times what all but a hundredth
 of the blocks stay below: a thing smaller than that hundredth does not raise the bar for itself."""
 N_CELLS = 4
+YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32).T
+"""Luma and the two colour differences of ITU-R BT.601, of RGB in rows."""
 CELL_LEVELS = 0.75
 """Means over the cells of a 4 x 4 grid, in which noise is gone, may differ by this."""
 GLANCE_STRIDE = 8
@@ -73,21 +76,32 @@ class _Picture:
             return False
         if np.abs(self._glance - other._glance).max() > GLANCE_LEVELS:
             return False
-        change = self._blocks() - other._blocks()
-        size = np.abs(change)
-        largest = size.max()
-        if largest > MOST_LEVELS or np.abs(_cells(change)).max() > CELL_LEVELS:
+        change = (self._blocks() - other._blocks()) @ YCC
+        if np.abs(_cells(change)).max() > CELL_LEVELS:
             return False
-        if largest <= SURE_LEVELS:
-            return True
-        ordered = np.partition(size.ravel(), at := int(NOISE_SHARE * (size.size - 1)))
-        return bool(largest <= NOISE_FACTOR * ordered[at])
+        return _is_noise(change[..., 0]) and _is_noise(_fours(change[..., 1:]))
 
     def _blocks(self) -> np.ndarray:
         """Means over blocks, (rows, columns, 3) float32; pixels beyond the last whole block are left out."""
         if self._means is None:
             self._means = _block_means(self._image)
         return self._means
+
+
+def _is_noise(change: np.ndarray) -> bool:
+    size = np.abs(change).ravel()
+    largest = size.max()
+    if largest <= SURE_LEVELS or largest > MOST_LEVELS:
+        return bool(largest <= SURE_LEVELS)
+    usual = np.partition(size, at := int(NOISE_SHARE * (size.size - 1)))[at]
+    return bool(largest <= NOISE_FACTOR * usual)
+
+
+def _fours(change: np.ndarray) -> np.ndarray:
+    """Means over 2 x 2 blocks; of an odd number the last one stands alone."""
+    down, across = change.shape[0] % 2, change.shape[1] % 2
+    even = np.pad(change, ((0, down), (0, across), (0, 0)), mode="edge")
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
 
 
 def _block_means(image: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ Files are read packet by packet, so that a damaged packet costs a frame and not 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -62,8 +62,11 @@ SHORTFALL_SECONDS = 1
 class FrameBatch:
     """Pictures for the picks, in order of time."""
 
-    images: np.ndarray
-    """(n, height, width, 3) uint8 RGB, turned as a player shows them, of one size in all batches."""
+    pictures: np.ndarray
+    """The different ones, (m, height, width, 3) uint8 RGB, turned as a player shows them, of one size in
+    all batches; a key frame stands for many picks."""
+    picture_of: np.ndarray
+    """Which of them each pick shows, (n,) int64, from 0 on without a gap."""
     pts: np.ndarray
     """Start of each pick's frame in ticks from second 0, (n,) int64, strictly increasing."""
     cut_pts: np.ndarray
@@ -73,6 +76,11 @@ class FrameBatch:
     """True where the picture is that of the pick before, (n,) bool: no other was decoded in between."""
     done_seconds: float
     """How far the reading has come, in seconds of the video."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """The picture of each pick, (n, height, width, 3) uint8."""
+        return self.pictures[self.picture_of]
 
 
 class Reader:
@@ -134,23 +142,26 @@ class Reader:
         return self._report
 
     def __iter__(self) -> Iterator[FrameBatch]:
-        images: list[np.ndarray] = []
-        times: list[tuple[int, int, bool]] = []
+        pictures: list[np.ndarray] = []
+        times: list[tuple[int, int, bool, int]] = []
         before = None
         for ticks, image, cut in self._picks():
-            images.append(image)
-            times.append((ticks, cut, image is before))
+            if not pictures or image is not before:
+                pictures.append(image)
+            times.append((ticks, cut, image is before, len(pictures) - 1))
             before = image
-            if len(images) == BATCH_STEPS:
-                yield self._batch(images, times)
-                images, times = [], []
-        if images:
-            yield self._batch(images, times)
+            if len(times) == BATCH_STEPS:
+                yield self._batch(pictures, times)
+                pictures, times = [], []
+        if times:
+            yield self._batch(pictures, times)
 
-    def _batch(self, images: list[np.ndarray], times: list[tuple[int, int, bool]]) -> FrameBatch:
-        pts, cuts, repeats = np.array(times, dtype=np.int64).T.copy()
+    def _batch(
+        self, pictures: list[np.ndarray], times: list[tuple[int, int, bool, int]]
+    ) -> FrameBatch:
+        pts, cuts, repeats, picture_of = np.array(times, dtype=np.int64).T.copy()
         done = float(pts[-1] * self.info.time_base)
-        return FrameBatch(np.stack(images), pts, cuts, repeats.astype(bool), done)
+        return FrameBatch(np.stack(pictures), picture_of, pts, cuts, repeats.astype(bool), done)
 
     def _picks(self) -> Iterator[tuple[int, np.ndarray, int]]:
         if self._container is None:
@@ -235,6 +246,8 @@ class _Pace:
                 if ticks - last_key > KEY_GAP_SLACK * self.key_gap:
                     self._set("NONREF")  # from a key frame on all references are there
                 last_key = ticks
+            if self.skip == "NONKEY" and not packet.is_keyframe:
+                continue  # the decoder would drop it too, but only after it went to a thread of its own
             if self.skip == "PICKS":
                 decoder.codec.skip_frame = "DEFAULT" if self._is_wanted(packet) else "NONREF"
             for ticks, frame in decoder.decode(packet):
@@ -259,12 +272,12 @@ class _Pace:
     def _watch(self, before: int, ticks: int) -> None:
         """Skip no more if a pick's time and more went by without a frame that was there."""
         if ticks - before > self.picker.step and any(
-            before < t < ticks for t in self.decoder.pts[-256:]
+            before < t < ticks for t in self.decoder.pts.newest(256)
         ):
             self._set("NONE")
 
 
-def _clock(decoder: Decoder, seen: Sequence[int], time_base: Fraction) -> Clock:
+def _clock(decoder: Decoder, seen: array[int], time_base: Fraction) -> Clock:
     """The clock of all frames, from the packets.
 
     A frame that failed to decode still has its time, since the one before stays on the screen; only
@@ -273,10 +286,10 @@ def _clock(decoder: Decoder, seen: Sequence[int], time_base: Fraction) -> Clock:
     if decoder.guessed:
         pts = np.rint(np.arange(decoder.n_frames) * float(decoder.ticks_per_frame)).astype(np.int64)
     else:
-        pts = np.unique(np.concatenate([np.array(decoder.pts, np.int64), np.array(seen, np.int64)]))
-        pts = np.union1d(pts, [decoder.last_ticks])
+        seen.append(decoder.last_ticks)
+        pts = decoder.pts.sorted_with(seen)
     if decoder.refused_in_a_row:
-        pts = pts[pts <= decoder.last_ticks]
+        pts = pts[: np.searchsorted(pts, decoder.last_ticks, side="right")]
     length = _usual_length(pts, decoder)
     if pts[-1] == decoder.last_pts and decoder.last_duration > 0:
         length = decoder.last_duration

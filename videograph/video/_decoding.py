@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from array import array
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from videograph.records import VideoInfo
+from videograph.video._stamps import Stamps
 
 GIVE_UP_PACKETS = 250
 """Packets refused in a row before a decoder counts as lost: 8 to 10 s of most videos."""
@@ -51,7 +51,7 @@ class Decoder:
                 other.discard = Discard.all
         self.failures = 0
         self.refused_in_a_row = 0
-        self.pts = array("q")  # of every packet that shows a frame
+        self.pts = Stamps()  # of every packet that shows a frame
         self.last_pts, self.last_duration = -1, 0
         self.last_ticks = -1
         self._container = container
@@ -68,7 +68,7 @@ class Decoder:
         """Go on from where the container was moved to."""
         self._ahead.clear()
         self._packets = self._demux()
-        self.pts = array("q")
+        self.pts = Stamps()
         self.last_pts, self.last_duration, self.last_ticks = -1, 0, -1
         self.refused_in_a_row = self.n_frames = 0
 

@@ -201,7 +201,7 @@ class _Finder:
     def _again_if_skipped(self, ticks: int) -> None:
         """Where frames last longer than they say, the one on the screen may be among the skipped."""
         held = self._held[0] if self._held else ticks
-        known = self._decoder.pts[-NEWEST:]
+        known = self._decoder.pts.newest(NEWEST)
         if self._wanted is not None and any(held < t <= ticks for t in known):
             self._wanted = None
             self._seek(held)

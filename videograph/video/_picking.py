@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -11,15 +10,16 @@ from typing import Any
 import numpy as np
 from av.video.frame import VideoFrame
 
+from videograph.video._stamps import Stamps
+
 Picked = tuple[int, VideoFrame, int]
 """A pick: its ticks, the frame that stands for it, and the ticks of the frame after the sharpest change."""
 
 EARLY_KEY = 0.9
 """A key frame after less than this share of the longest gap was set by an encoder that saw a cut."""
-NEWEST = 4096
-"""Frames among which the one on the screen is looked for: 68 s at 60 frames a second."""
 MISSED_AMONG = 64
-"""The same where frames are skipped only between picks, and no decoder holds back more."""
+"""Frames among which the one on the screen is looked for where frames are skipped only between picks: no
+decoder holds back more, and no frame is stored farther from its place in time."""
 
 
 class Picker:
@@ -29,12 +29,13 @@ class Picker:
     same, and one key frame stands for many; else a frame is picked once.
     """
 
-    def __init__(self, step: Fraction, pts: array[int]) -> None:
+    def __init__(self, step: Fraction, pts: Stamps) -> None:
         self.step = step
         self.nearest = False
         self.repeats = False
         self.cut = CutFinder()
-        self._pts = pts  # ticks of all frames known so far, in the file's order
+        self._pts = pts  # ticks of all frames known so far
+        self._n_passed = 0  # of these, before the last moment that was served
         self._origin, self._due = 0, -1  # `_due`: twice the ticks of the next moment, rounded down
         self._k = 0
         self._held: tuple[int, VideoFrame] | None = None
@@ -88,17 +89,22 @@ class Picker:
         if not self.repeats:
             yield from self._picked(ticks, frame, self.cut.take(ticks))
             return
-        known = np.sort(np.array(self._pts[-NEWEST:], np.int64))
-        for k in range(first, self._k):
-            moment = math.floor(self._origin + k * self.step)
-            at = int(np.searchsorted(known, moment, side="right")) - 1
-            on_screen = int(known[at]) if at >= 0 else ticks
+        moments = [math.floor(self._origin + k * self.step) for k in range(first, self._k)]
+        for on_screen in self._on_screen(moments, ticks):
             yield from self._picked(on_screen, frame, ticks)
+
+    def _on_screen(self, moments: list[int], otherwise: int) -> list[int]:
+        """Ticks of the frames on the screen at later and later moments, whether or not they were decoded."""
+        n = self._pts.n - self._n_passed + MISSED_AMONG
+        known = np.sort(np.array(self._pts.newest(n), np.int64))
+        places = np.searchsorted(known, moments, side="right")
+        self._n_passed = self._pts.n - (len(known) - int(places[-1]))
+        return [int(known[at - 1]) if at else otherwise for at in places]
 
     def _count_missed(self) -> None:
         assert self._held is not None
         moment, held = self._due // 2, self._held[0]
-        on_screen = max((t for t in self._pts[-MISSED_AMONG:] if t <= moment), default=held)
+        on_screen = max((t for t in self._pts.newest(MISSED_AMONG) if t <= moment), default=held)
         self.missed += on_screen != held
 
     def _picked(self, ticks: int, frame: VideoFrame, cut: int) -> Iterator[Picked]:
