@@ -13,7 +13,7 @@ PACKAGE = Path(videograph.__file__).parent
 STREET = (
     ("errors", "english"),
     ("records", "spill"),
-    ("config", "metrics", "attention", "steady"),
+    ("config", "metrics", "attention", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
     ("losses", "checkpoint", "shots", "summary", "relevance", "moments", "sample"),
     ("model", "reasons", "labels", "video", "encoders.*", "datasets.*"),

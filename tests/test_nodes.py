@@ -107,3 +107,14 @@ def test_training_learns_from_nodes_and_is_judged_by_steps() -> None:
 def test_no_steps_in_a_node_are_refused() -> None:
     with pytest.raises(UsageError, match="steps_per_node is 0"):
         ModelConfig(feature_dim=4, steps_per_node=0)
+
+
+def test_of_several_trainings_the_mean_counts() -> None:
+    seen, members = video(), [model(), model(n_recursions=1)]
+    alone = [score_video(seen, model=m).scores.astype(np.float64) for m in members]
+    logits = [np.log(p / (1 - p)) for p in alone]
+    mean = np.mean([(x - x.mean()) / x.std() for x in logits], axis=0)
+    together = score_video(seen, model=members)
+    np.testing.assert_allclose(together.scores, 1 / (1 + np.exp(-mean)), atol=1e-5)
+    first = score_video(seen, model=members[0])
+    assert (together.neighbours == first.neighbours).all() and together.form == first.form

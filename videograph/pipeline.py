@@ -18,6 +18,7 @@ from videograph.config import SPEEDS, SummarizeConfig, WordsConfig
 from videograph.errors import UsageError
 from videograph.features import Extraction, jpeg
 from videograph.language import query_texts
+from videograph.models import TRAINING_FREE, shipped_for
 from videograph.moments import cut_out
 from videograph.reasons import explain
 from videograph.records import ChosenShot, Hook, Scores, Summary, no_hook
@@ -59,7 +60,7 @@ def summarize(
         seed: of everything that draws at random; the same input and seed give the same summary.
         encoder: who sees the frames; `videograph.encoders.available_encoders()` lists the names.
         model: a checkpoint that read this encoder's features in training: a folder, or an id on the
-            Hugging Face Hub; None scores without training.
+            Hugging Face Hub; "training-free": none; None: the one in the package that read them, or none.
         query: what is looked for; of several, anything. The budget is filled with its answers first.
         words: what is to be left out, where words come from, and who compares them.
         stored: an h5 of features to read in place of the video.
@@ -81,7 +82,7 @@ def summarize(
         cache=cache,
         hook=_preparing(hook),
     )
-    trained = None if model is None else _trained(model, sight.encoder_name)
+    asked = None if model in (None, TRAINING_FREE) else _trained(model, sight.encoder_name)
     seen, shots, features = sight.seen, sight.shots, sight.features
     clock = seen.report.clock
     hook("shots", shots.n_shots, shots.n_shots, shots)
@@ -95,7 +96,8 @@ def summarize(
 
     from videograph.scoring import score_video  # torch: not before a frame was read
 
-    read = words_for_model(heard, features, trained)
+    trained = asked if model is not None else _shipped(features.encoder)
+    read = words_for_model(heard, features, asked)
     scores = score_video(features, model=trained, words=read, guide=led, seed=seed)
     scores = replace(scores, scores=without_blanks(scores.scores, features.contrast))
     hook("score", features.n_steps, features.n_steps, scores)
@@ -139,7 +141,7 @@ def summarize(
         thumbnails=seen.thumbnails,
         warnings=(
             *told.warnings,
-            *_of_words(words, heard, led, scores, sight),
+            *_of_words(words, heard, led, scores, sight, asked is not None),
             *_warnings(seen, choice, sight.speed),
         ),
     )
@@ -179,10 +181,18 @@ def _checked(
     return parse_budget(budget), words
 
 
-def _trained(spec: str | Path, encoder: str) -> VideoGraph:
+def _shipped(encoder: str) -> list[VideoGraph] | None:
+    """The package's own trainings on that encoder's features, if there are any."""
+    from videograph.model import VideoGraph
+
+    return [VideoGraph.from_pretrained(folder) for folder in shipped_for(encoder)] or None
+
+
+def _trained(spec: str | Path | None, encoder: str) -> VideoGraph:
     """The model, refused before a frame is read if it knows other features."""
     from videograph.model import VideoGraph
 
+    assert spec is not None
     model = VideoGraph.from_pretrained(spec)
     model.origin.admit(encoder)
     return model
@@ -201,7 +211,7 @@ def _keyframe_images(
 
 
 def _of_words(
-    words: WordsConfig, heard: Heard, led: Guide, scores: Scores, sight: Sight
+    words: WordsConfig, heard: Heard, led: Guide, scores: Scores, sight: Sight, has_own_model: bool
 ) -> list[str]:
     """What a person should know of their query before they trust the summary."""
     if not (words.query or words.unwanted):
@@ -212,7 +222,7 @@ def _of_words(
     if words.query and not led.is_answered:
         n_texts = sum(t.start_seconds is not None for t in heard.texts)
         return [f"The query had no effect: {no_answer(words.query, n_texts, words.text)}"]
-    if scores.form != "training-free" and not scores.active.get("words"):
+    if has_own_model and not scores.active.get("words"):
         return [f'The model "{scores.form}" reads no such words: they led its scores afterwards.']
     return []
 

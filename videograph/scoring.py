@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.special import expit, logit
 from torch import Tensor
 
 from videograph.errors import UsageError
@@ -21,7 +22,7 @@ from videograph.training_free import score_training_free
 def score_video(
     features: VideoFeatures,
     *,
-    model: VideoGraph | None = None,
+    model: VideoGraph | Sequence[VideoGraph] | None = None,
     words: Words | None = None,
     guide: Guide | None = None,
     seed: int = 0,
@@ -35,7 +36,9 @@ def score_video(
 
     Args:
         features: what the encoder saw.
-        model: trained weights; None scores by the same recursive graph without any (training-free).
+        model: trained weights; None scores by the same recursive graph without any (training-free). Of
+            several trainings each scores, and the mean counts: of their logits, each about its mean over
+            the video and by its spread. Graph, objects and name are then those of the first.
         words: what is said of the video, or asked of it, as the model reads it.
         guide: what the words say of each step, as `relevance.guide` finds it.
         seed: shuffles steps where the model is configured so; nothing else is random.
@@ -47,11 +50,28 @@ def score_video(
     if model is None:
         scores = score_training_free(inputs_from(features, words), words, top_k, guide)
     else:
-        model.origin.admit(features.encoder)
-        _admit_objects(model, features)
-        heard = words_for(model.config.language, words)
-        scores = _score_with(model, inputs_from(features, heard), seed, top_k)
+        members = [model] if isinstance(model, VideoGraph) else model
+        scores = _together([_said_by(m, features, words, seed, top_k) for m in members])
     return scores if guide is None else _led(scores, guide)
+
+
+def _said_by(
+    model: VideoGraph, features: VideoFeatures, words: Words | None, seed: int, top_k: int
+) -> Scores:
+    model.origin.admit(features.encoder)
+    _admit_objects(model, features)
+    heard = words_for(model.config.language, words)
+    return _score_with(model, inputs_from(features, heard), seed, top_k)
+
+
+def _together(found: Sequence[Scores]) -> Scores:
+    """The first, with the mean of all scores."""
+    if len(found) == 1:
+        return found[0]
+    logits = np.stack([logit(np.clip(s.scores.astype(np.float64), 1e-6, 1 - 1e-6)) for s in found])
+    about = logits - logits.mean(1, keepdims=True)
+    spread = np.maximum(about.std(1, keepdims=True), 1e-6)
+    return replace(found[0], scores=expit((about / spread).mean(0)).astype(np.float32))
 
 
 def _led(scores: Scores, guide: Guide) -> Scores:

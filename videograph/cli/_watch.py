@@ -55,7 +55,7 @@ def summarize(
         str | None,
         typer.Option(
             help="A trained model: a folder, as videograph train writes it, or an id on the Hugging "
-            "Face Hub. [default: none, training-free]"
+            "Face Hub; or training-free. [default: the encoder's own, if one comes with videograph]"
         ),
     ] = None,
     export: Annotated[
