@@ -82,7 +82,9 @@ def summarize(
         cache=cache,
         hook=_preparing(hook),
     )
-    asked = None if model in (None, TRAINING_FREE) else _trained(model, sight.encoder_name)
+    asked = None
+    if model is not None and model != TRAINING_FREE:
+        asked = _trained(model, sight.encoder_name)
     seen, shots, features = sight.seen, sight.shots, sight.features
     clock = seen.report.clock
     hook("shots", shots.n_shots, shots.n_shots, shots)
@@ -188,11 +190,10 @@ def _shipped(encoder: str) -> list[VideoGraph] | None:
     return [VideoGraph.from_pretrained(folder) for folder in shipped_for(encoder)] or None
 
 
-def _trained(spec: str | Path | None, encoder: str) -> VideoGraph:
+def _trained(spec: str | Path, encoder: str) -> VideoGraph:
     """The model, refused before a frame is read if it knows other features."""
     from videograph.model import VideoGraph
 
-    assert spec is not None
     model = VideoGraph.from_pretrained(spec)
     model.origin.admit(encoder)
     return model
