@@ -6,6 +6,7 @@ Equation numbers are those of docs/method.md. Letters: T steps, N objects, M wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import rankdata
@@ -62,8 +63,12 @@ def score_training_free(
     Figures and the variants tried: docs/results.md.
     """
     features = inputs.features[0]
-    frames = _principal_frames(features)  # f, (T, d)
-    pooled, weights = _training_free_objects(inputs)  # g^1..g^K
+    runs = None
+    if words is None and not _asked(1, guide).shape[1]:
+        runs = _found_runs(inputs)
+        inputs = inputs if runs is None else _first_of(inputs, runs)
+    frames = _principal_frames(inputs.features[0], runs)  # f, (T, d)
+    pooled, weights = _training_free_objects(inputs, runs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
     asked = _asked(len(frames), guide)
     z, surprise, edges = frames, torch.zeros(len(frames)), None
@@ -82,13 +87,18 @@ def score_training_free(
                 )
             ),
         )  # Eq. 7
-        edges = _training_free_edges(y)  # Eq. 8
+        edges = _training_free_edges(y, runs)  # Eq. 8
         heard = edges.aggregate(y[None])[0]
         for at in _chunks(len(y)):
             surprise[at] += (y[at] - heard[at]).norm(dim=-1)
             heard[at] = _unless_noise(y[at] + heard[at])
         z = heard  # Eq. 9
     assert edges is not None, "there is at least one recursion"
+    top = edges.top(top_k)
+    columns, tied = top.columns[0], top.weights[0]
+    if runs is not None:
+        surprise, weights = surprise[runs.number], None if weights is None else weights[runs.number]
+        columns, tied = (x[runs.number] for x in runs.edges(columns, tied))
     change = _change(features) / _spread(features)
     scores = (_ranks(_smooth(surprise), SAME) + _ranks(_smooth(change), SAME)) / 2
     is_about = guide is not None and guide.about is not None
@@ -97,14 +107,13 @@ def score_training_free(
         scores = _ranks(
             (1 - about_weight) * _standard(scores) + about_weight * _standard(_smooth(near))
         )
-    relevance = _relevance(frames.shape[0], inputs, words) if guide is None else None
+    relevance = _relevance(len(features), inputs, words) if guide is None else None
     if relevance is not None:
         scores = (scores + _ranks(_smooth(relevance))) / 2
-    top = edges.top(top_k)
     return Scores(
         scores=scores.float().numpy(),
-        neighbours=top.columns[0].numpy(),
-        neighbour_weights=top.weights[0].numpy(),
+        neighbours=columns.numpy(),
+        neighbour_weights=tied.numpy(),
         object_weights=None if weights is None else weights.numpy(),
         form="training-free",
         active={
@@ -138,29 +147,93 @@ def _standard(x: Tensor) -> Tensor:
     return (x - x.mean()) / spread if float(spread) > 1e-6 else torch.zeros_like(x)
 
 
-def _training_free_edges(nodes: Tensor) -> Edges | SparseEdges:
+def _training_free_edges(nodes: Tensor, runs: _Runs | None = None) -> Edges | SparseEdges:
     config, y, scale = ModelConfig(1), nodes[None], nodes.new_tensor(TRAINING_FREE_SCALE)
+    if runs is not None:  # softmax(q r + log n) is that over n equal nodes
+        q = torch.cat([nodes, torch.ones(len(nodes), 1)], -1)
+        r = torch.cat([nodes, runs.lengths.log()[:, None] / TRAINING_FREE_SCALE], -1)
+        return Edges(q[None], r[None], scale)
     if len(nodes) <= config.full_steps:
         return Edges(y, y, scale)
     return sparse_edges(y, y, scale, None, window=config.window, n_landmarks=config.n_landmarks)
 
 
-def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]:
+@dataclass(frozen=True)
+class _Runs:
+    """Steps that show what the step before shows: one node with a weight.
+
+    In the full graph equal nodes hear and say the same at each recursion, so that this is the same graph;
+    but a node's strongest edges lead to what differs from it, not to the same picture a step later.
+    """
+
+    number: Tensor
+    """Node of each step, (T,) int64."""
+    first: Tensor
+    """First step of each node, (n,) int64."""
+    lengths: Tensor
+    """Steps of each, (n,) float32."""
+
+    def edges(self, columns: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Edges to nodes as edges to one step of each, the middle one; -1 stays -1."""
+        length = self.lengths[columns]
+        middle = self.first[columns] + (length / 2).long()
+        return torch.where(columns < 0, columns, middle), weights / length
+
+
+def _found_runs(inputs: Inputs) -> _Runs | None:
+    """Runs of equal steps, where a long video has so many that the full graph over them is affordable."""
+    features, n = inputs.features[0], inputs.features.shape[1]
+    if n <= LONG_STEPS:
+        return None
+    told = [features]
+    if inputs.object_features is not None and inputs.object_mask is not None:
+        told += [inputs.object_features[0].flatten(1), inputs.object_mask[0]]
+    is_new = torch.ones(n, dtype=torch.bool)
+    for at in _chunks(n - 1):
+        pairs = ((x[at.start + 1 : at.stop + 1], x[at]) for x in told)
+        is_new[at.start + 1 : at.stop + 1] = torch.stack([(a != b).any(1) for a, b in pairs]).any(0)
+    first = is_new.nonzero()[:, 0]
+    if len(first) > min(n // 2, ModelConfig(1).full_steps):
+        return None
+    lengths = torch.diff(first, append=first.new_tensor([n])).float()
+    return _Runs(is_new.cumsum(0) - 1, first, lengths)
+
+
+def _first_of(inputs: Inputs, runs: _Runs) -> Inputs:
+    """What is seen at the first step of each run."""
+
+    def taken(x: Tensor | None) -> Tensor | None:
+        return (
+            None if x is None else _of_steps(len(runs.first), lambda at: x[0, runs.first[at]])[None]
+        )
+
+    return replace(
+        inputs,
+        features=_of_steps(len(runs.first), lambda at: inputs.features[0, runs.first[at]])[None],
+        object_features=taken(inputs.object_features),
+        object_mask=taken(inputs.object_mask),
+    )
+
+
+def _training_free_objects(
+    inputs: Inputs, runs: _Runs | None = None
+) -> tuple[list[Tensor], Tensor | None]:
     """g^1..g^K: objects after each spatial graph, pooled with most weight on what the video seldom shows."""
     n_recursions = ModelConfig.n_recursions
     if inputs.object_features is None or inputs.object_mask is None:
         nothing = inputs.features.new_zeros(inputs.features.shape[1], 0)
         return [nothing] * n_recursions, None
     mask = inputs.object_mask[0]
-    real = _principal_objects(inputs.object_features[0], mask)
+    real = _principal_objects(inputs.object_features[0], mask, runs)
     pooled, weights = [], real.new_empty(mask.shape)
+    n_seen = _total(mask, slice(None), runs).clamp(min=1)
     for _ in range(n_recursions):
         total = real.new_zeros(real.shape[-1])
         for at in _chunks(len(real)):
             edges = Edges(real[at], real[at], real.new_tensor(10.0), mask[at])  # Eq. 4
             real[at] = unit(real[at] + edges.aggregate(real[at]))  # Eq. 5
-            total += real[at].sum((0, 1))
-        usual = total / mask.sum().clamp(min=1)
+            total += _total(real, at, runs)
+        usual = total / n_seen
         for at in _chunks(len(real)):
             unusual = (real[at] - usual).norm(dim=-1)
             weights[at] = masked_softmax(5 * unusual, mask[at])
@@ -170,10 +243,10 @@ def _training_free_objects(inputs: Inputs) -> tuple[list[Tensor], Tensor | None]
     return pooled, weights
 
 
-def _principal_frames(features: Tensor) -> Tensor:
+def _principal_frames(features: Tensor, runs: _Runs | None = None) -> Tensor:
     """As `_principal(_centred(features))`, a chunk of steps at a time: a day's features are large."""
-    mean = _mean(features)
-    some = _every(features, -(-len(features) // N_SAMPLED)) if len(features) else features
+    mean = _mean(features, runs)
+    some = _every(features, N_SAMPLED, runs) if len(features) else features
     probe = _directions(_centred(some, mean))
     if probe is None:
         return _centred(features, mean)
@@ -198,14 +271,14 @@ def _change(features: Tensor) -> Tensor:
     return change
 
 
-def _principal_objects(features: Tensor, mask: Tensor) -> Tensor:
+def _principal_objects(features: Tensor, mask: Tensor, runs: _Runs | None = None) -> Tensor:
     """As `_principal(_centred(...))` of all real objects, a chunk of steps at a time, (T, N, d)."""
     mean = features.new_zeros(features.shape[-1], dtype=torch.float32)
     for at in _chunks(len(features)):
-        mean += features[at].float().sum((0, 1))  # masked slots hold 0
-    mean /= mask.sum().clamp(min=1)
-    stride = -(-len(features) // (N_SAMPLED // max(1, mask.shape[1])))
-    some = _every(features, stride)[mask[::stride]]
+        mean += _total(features, at, runs)  # masked slots hold 0
+    mean /= _total(mask, slice(None), runs).clamp(min=1)
+    n_sampled = N_SAMPLED // max(1, mask.shape[1])
+    some = _every(features, n_sampled, runs)[_every(mask, n_sampled, runs)]
     probe = _directions(_centred(some.float(), mean))
     real = long_empty(mean, *mask.shape, features.shape[-1] if probe is None else N_PRINCIPAL)
     for at in _chunks(len(features)):
@@ -220,22 +293,38 @@ def _of_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:
     return by_steps(n_steps, lambda at: make(at)[None])[0]
 
 
-def _every(rows: Tensor, stride: int) -> Tensor:
-    """Every so many-th row, taken piece by piece: a page of each would be all that is on disk."""
+def _every(rows: Tensor, n_sampled: int, runs: _Runs | None = None) -> Tensor:
+    """Rows of evenly chosen steps, taken piece by piece: a page of each would be all that is on disk."""
+    if runs is not None:
+        return rows[runs.number[:: -(-len(runs.number) // n_sampled)]]
+    stride = -(-len(rows) // n_sampled)
     if len(rows) <= LONG_STEPS:
         return rows[::stride]
     at_once = max(1, LONG_STEPS // stride) * stride
     return torch.cat([rows[at][::stride].clone() for at in pieces(len(rows), at_once)])
 
 
-def _mean(rows: Tensor) -> Tensor:
-    """Mean of rows, of many a piece at a time."""
-    if len(rows) <= LONG_STEPS:
+def _mean(rows: Tensor, runs: _Runs | None = None) -> Tensor:
+    """Mean over all steps, of many a piece at a time."""
+    if len(rows) <= LONG_STEPS and runs is None:
         return rows.mean(0)
-    total = rows.new_zeros(rows.shape[-1], dtype=torch.float64)
+    n_steps, total = len(rows), rows.new_zeros(rows.shape[-1], dtype=torch.float64)
+    if runs is not None:
+        n_steps = len(runs.number)
     for at in _chunks(len(rows)):
-        total += rows[at].sum(0, dtype=torch.float64)
-    return (total / len(rows)).to(rows.dtype)
+        some = rows[at] if runs is None else rows[at] * runs.lengths[at, None]
+        total += some.sum(0, dtype=torch.float64)
+    return (total / n_steps).to(rows.dtype)
+
+
+def _total(objects: Tensor, at: slice, runs: _Runs | None) -> Tensor:
+    """Sum over some nodes' objects, (T, N, ...) to (...), each as often as it is seen."""
+    some = objects[at] if objects.dtype == torch.bool else objects[at].float()
+    return (
+        some.sum((0, 1))
+        if runs is None
+        else torch.tensordot(runs.lengths[at], some.sum(1).float(), 1)
+    )
 
 
 def _chunks(n_steps: int) -> Iterator[slice]:
