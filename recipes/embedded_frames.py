@@ -8,28 +8,23 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
-from torch.nn import functional
 
 DATA = Path(
     os.environ.get("VIDEOGRAPH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
 )
 OTHERS = 5  # group of the frames outside TVSum; TVSum's groups are its test folds 0..4
-N_TARGETS = 192  # of the teacher's 1280 directions: ridge regression loses nothing by them
 
 
 def make_frames(work: Path) -> None:
-    """TVSum's picks and two frames a second of the other videos, as squares of 224 and 128 pixels."""
+    """TVSum's picks and two frames a second of the other videos, as squares of 224 pixels."""
     import av
 
     large: list[np.ndarray] = []
-    small: list[np.ndarray] = []
     table: dict[str, tuple[int, int]] = {}
 
     def add(key: str, images: list[np.ndarray]) -> None:
         table[key] = (len(large), len(images))
         large.extend(images)
-        small.extend(_resized(image, 128) for image in images)
 
     with h5py.File(DATA / "tvsum/tvsum.h5") as labels:
         for key in sorted(labels, key=lambda k: int(k[6:])):
@@ -43,7 +38,6 @@ def make_frames(work: Path) -> None:
         if path.suffix not in (".vtt", ".json") and not drawn:
             add(path.name, _two_a_second(path))
     np.save(work / "large.npy", np.stack(large))
-    np.save(work / "small.npy", np.stack(small))
     (work / "frames.json").write_text(json.dumps(table), encoding="utf-8")
 
 
@@ -58,12 +52,6 @@ def _two_a_second(path: Path) -> list[np.ndarray]:
                 square = frame.reformat(224, 224, "rgb24", interpolation="AREA")
                 images.append(square.to_ndarray())
     return images
-
-
-def _resized(image: np.ndarray, side: int) -> np.ndarray:
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    pixels = functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)
-    return pixels[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
 
 def read_table(work: Path) -> dict[str, tuple[int, int]]:

@@ -2,101 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from embedded_frames import DATA, N_TARGETS, OTHERS, groups_of, read_folds, read_table
+from embedded_frames import DATA, OTHERS, groups_of, read_folds, read_table
 from torch.nn import functional
 
+VIEW_SIDE = 128
+"""Pixels of a view: what the teacher is asked about."""
+HINTS = {"eighth": (4,), "sixteenth": (8, 11), "thirtysecond": (13,)}
+"""Layers of the teacher that are learned from, by the share of the input's side that their maps have.
+Deeper ones know ImageNet's classes, not more about what people rate highly: docs/embedded-encoder.md."""
 
-def make_views(work: Path, n_views: int) -> None:
-    """Views of frames, plain or augmented, and the teacher's map of each in `N_TARGETS` directions."""
-    rng = np.random.default_rng(0)
-    teacher = _Teacher(work)
+
+def make_views(work: Path, n_changed: int) -> None:
+    """All frames as they are, `n_changed` views of changed ones, and the teacher's maps of each."""
     large = np.load(work / "large.npy", mmap_mode="r")
     groups = groups_of(read_table(work), read_folds())
+    rng = np.random.default_rng(0)
     members = [np.flatnonzero(groups == g) for g in range(OTHERS + 1)]
-    mean, directions = _target_space(work, teacher, large[members[OTHERS][::3]])
-    plain = [m[::2] for m in members[:OTHERS]] + [members[OTHERS]]
-    changed = [m[1::2] for m in members[:OTHERS]] + [np.tile(members[OTHERS], 3)]
-    frames = np.concatenate(plain + changed)
-    is_changed = np.arange(len(frames)) >= sum(map(len, plain))
-    n_again = sum(map(len, plain[:OTHERS]))
-    rng.permutation(
-        len(frames) + n_again
-    )  # a first order, dropped; kept for the same draws after it
-    order = rng.permutation(len(frames))
-    rng.permutation(n_again)  # a second round of changed views that was never needed
-    shape = (n_views, 64, N_TARGETS)
-    images = np.lib.format.open_memmap(work / "views.npy", "w+", np.uint8, (n_views, 128, 128, 3))
-    maps = np.lib.format.open_memmap(work / "maps.npy", "w+", np.float16, shape)
-    partners = np.full(n_views, -1)
-    for start in range(0, n_views, 32):
-        rows = range(start, min(start + 32, n_views))
-        batch = []
-        for row in rows:
-            frame = int(frames[order[row]])
-            if is_changed[order[row]]:
-                view, partners[row] = _changed_view(rng, large, frame, groups[frame], members)
+    often = np.concatenate([*members[:OTHERS], *[members[OTHERS]] * 3])
+    changed = rng.permutation(np.resize(rng.permutation(often), n_changed))
+    frames = np.concatenate([np.arange(len(large)), changed])
+    partners = np.full(len(frames), -1)
+
+    def views() -> Iterator[torch.Tensor]:
+        for row, frame in enumerate(frames):
+            if row < len(large):
+                yield _pixels(large[frame])
             else:
-                view = _pixels(large[frame], 256)
-            batch.append(view)
-        pixels = torch.stack(batch).round()
-        images[start : rows.stop] = (
-            functional.avg_pool2d(pixels, 2).round().byte().permute(0, 2, 3, 1)
-        )
-        maps[start : rows.stop] = (teacher(pixels) - mean) @ directions
-    chosen = order[:n_views]
-    np.savez(work / "views.npz", frame=frames[chosen], changed=is_changed[chosen], partner=partners)
+                view, partners[row] = _changed_view(rng, large, int(frame), groups[frame], members)
+                yield view
+
+    _ask(work, views(), len(frames))
+    np.savez(work / "views.npz", frame=frames, partner=partners)
+
+
+def _ask(work: Path, views: Iterator[torch.Tensor], n: int) -> None:
+    """Write the views and the teacher's maps of them."""
+    teacher, batch, start = _Teacher(work), [], 0
+    images = _file(work / "views.npy", np.uint8, (n, VIEW_SIDE, VIEW_SIDE, 3))
+    files: dict[str, np.ndarray] = {}
+    for view in views:
+        batch.append(view.round())
+        end = start + len(batch)
+        if len(batch) < 32 and end < n:
+            continue
+        pixels = torch.stack(batch)
+        images[start:end] = pixels.byte().permute(0, 2, 3, 1).numpy()
+        for name, maps in teacher(pixels).items():
+            if name not in files:
+                files[name] = _file(work / f"{name}.npy", np.float16, (n, *maps.shape[1:]))
+            files[name][start:end] = maps
+        if start % 3200 == 0:
+            print(f"{end} of {n} views", flush=True)
+        batch, start = [], end
+
+
+def _file(path: Path, kind: type[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    return np.lib.format.open_memmap(path, "w+", kind, shape)
 
 
 class _Teacher:
-    """MobileNetV2's last map; onnxruntime runs it nine times as fast as PyTorch on a CPU."""
+    """MobileNetV2's maps; onnxruntime runs it several times as fast as PyTorch on a CPU."""
 
     def __init__(self, work: Path) -> None:
         import onnxruntime
         from transformers import AutoModel
 
-        path = work / "teacher.onnx"
+        path = work / "teacher_maps.onnx"
         if not path.exists():
             model = AutoModel.from_pretrained(DATA / "weights/hf/mobilenet_v2_1.0_224").eval()
             torch.onnx.export(
-                _LastMap(model), (torch.zeros(2, 3, 256, 256),), str(path), dynamo=False,
+                _Maps(model), (torch.zeros(2, 3, VIEW_SIDE, VIEW_SIDE),), str(path), dynamo=False,
                 input_names=["x"], dynamic_axes={"x": {0: "n"}},
             )  # fmt: skip
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options)
 
-    def __call__(self, pixels: torch.Tensor) -> np.ndarray:
-        """(n, 3, 256, 256), 0..255 -> (n, 64, 1280) float32."""
-        (maps,) = self._session.run(None, {"x": (pixels / 127.5 - 1).numpy()})
-        return maps.reshape(len(maps), maps.shape[1], -1).transpose(0, 2, 1)
+    def __call__(self, pixels: torch.Tensor) -> dict[str, np.ndarray]:
+        """(n, 3, side, side), 0..255 -> maps by name of `HINTS`, (n, height, width, channels)."""
+        found = self._session.run(None, {"x": (pixels / 127.5 - 1).numpy()})
+        return {
+            name: maps.transpose(0, 2, 3, 1) for name, maps in zip(HINTS, found, strict=True)
+        }  # fmt: skip
 
 
-class _LastMap(torch.nn.Module):
+class _Maps(torch.nn.Module):
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model(pixels).last_hidden_state
-
-
-def _target_space(work: Path, teacher: _Teacher, frames: np.ndarray) -> tuple:
-    """Mean and main directions of the teacher's map cells on videos outside TVSum."""
-    moments, total, n = np.zeros((1280, 1280)), np.zeros(1280), 0
-    for batch in np.array_split(frames, max(1, len(frames) // 16)):
-        cells = teacher(torch.stack([_pixels(f, 256) for f in batch])).reshape(-1, 1280)
-        moments += cells.T @ cells
-        total += cells.sum(0)
-        n += len(cells)
-    mean = total / n
-    _, vectors = np.linalg.eigh(moments / n - np.outer(mean, mean))
-    mean, directions = mean.astype(np.float32), vectors[:, ::-1][:, :N_TARGETS].astype(np.float32)
-    np.savez(work / "space.npz", mean=mean, directions=directions)
-    return mean, directions
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x, seen = self.model.conv_stem(pixels), {}
+        for number, layer in enumerate(self.model.layer):
+            x = layer(x)
+            seen[number] = x
+        return tuple(torch.cat([seen[k] for k in layers], 1) for layers in HINTS.values())
 
 
 def _changed_view(
@@ -112,15 +117,16 @@ def _changed_view(
     if how < 0.25:
         share = float(rng.uniform(0.3, 0.7))
         return share * view + (1 - share) * other, partner
-    axis, cut = (2 if how < 0.375 else 1), int(rng.integers(4, 13)) * 16
-    return torch.cat([view.narrow(axis, 0, cut), other.narrow(axis, cut, 256 - cut)], axis), partner
+    axis, cut = (2 if how < 0.375 else 1), int(rng.integers(4, 13)) * VIEW_SIDE // 16
+    parts = [view.narrow(axis, 0, cut), other.narrow(axis, cut, VIEW_SIDE - cut)]
+    return torch.cat(parts, axis), partner
 
 
 def _part(rng: np.random.Generator, frame: np.ndarray) -> torch.Tensor:
-    area, shape = rng.uniform(0.2, 0.9), np.exp(rng.uniform(-0.3, 0.3))
+    area, shape = rng.uniform(0.3, 1.0), np.exp(rng.uniform(-0.3, 0.3))
     height, width = (int(min(224, 224 * np.sqrt(a))) for a in (area * shape, area / shape))
     y, x = rng.integers(0, 225 - height), rng.integers(0, 225 - width)
-    part = _pixels(frame[y : y + height, x : x + width], 256)
+    part = _pixels(frame[y : y + height, x : x + width])
     return part.flip(2) if rng.random() < 0.5 else part
 
 
@@ -133,6 +139,7 @@ def _other_colours(rng: np.random.Generator, x: torch.Tensor) -> torch.Tensor:
     return (((x - gray) * colour + gray) * tint).clamp(0, 255)
 
 
-def _pixels(frame: np.ndarray, side: int) -> torch.Tensor:
+def _pixels(frame: np.ndarray) -> torch.Tensor:
     pixels = torch.from_numpy(np.array(frame)).permute(2, 0, 1)[None].float()
-    return functional.interpolate(pixels, (side, side), mode="bilinear", align_corners=False)[0]
+    size = (VIEW_SIDE, VIEW_SIDE)
+    return functional.interpolate(pixels, size, mode="bilinear", antialias=True)[0]

@@ -50,6 +50,8 @@ def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Varia
 VARIANTS = [
     variant("full"),
     Variant("full, validation videos too", refitted=True),
+    Variant("full, mean of five trainings", members=5),
+    Variant("full, mean of five trainings, validation videos too", members=5, refitted=True),
     variant("without words", language="none"),
     variant("without objects", use_objects=False),
     variant("K = 0", n_recursions=0),
@@ -79,6 +81,8 @@ PAIRS = [
     ("full, validation videos too", "ridge, all inputs"),
     ("full, validation videos too", "full"),
     ("full, validation videos too", "attention scorer"),
+    *((f"full, mean of five trainings{more}", other) for more in ("", ", validation videos too")
+      for other in ("full", "ridge, frames", "ridge, all inputs", "human leave-one-out")),
     ("VideoGraph, training-free", "smoothed feature change"),
     ("attention scorer", "ridge, frames"),
     ("without words and objects", "ridge, frames"),
@@ -160,7 +164,7 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
     """Train and score every variant that is not there yet; a fold's inputs are made once."""
     path = HERE / f"trials_{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
-    made, mode, cache = bench(name), SETS[name][3], {}
+    made, mode, cache, kept = bench(name), SETS[name][3], {}, {}
     linear = LinearMap(made, "f")
     beside = [linear.test_blocks(fold) for fold in folds(name)]
     rows = [v for v in VARIANTS if not wanted or v.name in wanted]
@@ -182,7 +186,9 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
                     outcome.append(attention_trial(made, fold, cache[made_for], seed, mode))
                 else:
                     outcome.append(
-                        run_examples(made, fold, chosen, seed, cache[made_for], mode, beside[i])
+                        run_examples(
+                            made, fold, chosen, seed, cache[made_for], mode, beside[i], kept
+                        )
                     )
             found[key] = {
                 "epochs": [o["epoch"] for o in outcome],

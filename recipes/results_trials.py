@@ -7,17 +7,18 @@ made of. Trials that are there already are not run again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from results_data import Said, WordVectors, change, words_in
+from scipy.ndimage import uniform_filter1d
 from scipy.stats import rankdata
 
 from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.examples import Example, with_others_words
-from videograph.learn import Learner, make_plan, predict
+from videograph.learn import Learned, Learner, learn, make_plan, predict
 from videograph.metrics import rank_correlation
 from videograph.model import inputs_from
 from videograph.records import VideoFeatures, Words
@@ -50,6 +51,24 @@ def spread_to_steps(scores: np.ndarray, n_steps: int, size: int = STEPS) -> np.n
     return np.interp(np.arange(n_steps), middles, scores)
 
 
+SHARES = (1.0, 0.5, 0.5)
+"""Mean squared length of the three parts of `_looks`."""
+
+
+def _looks(features: np.ndarray) -> np.ndarray:
+    """Each block's mean frame, the largest value of each feature in it, and the mean of the 9 blocks
+    around, each about its mean over the video; square roots first, which tame the few large values."""
+    root = np.sign(features) * np.sqrt(np.abs(features))
+    number = blocks(len(features))
+    top = np.full((number[-1] + 1, root.shape[1]), -np.inf)
+    np.maximum.at(top, number, root)
+    mean = block_means(features)
+    mean = np.sign(mean) * np.sqrt(np.abs(mean))
+    wide = uniform_filter1d(mean, 9, axis=0, mode="nearest")
+    parts = [part - part.mean(0) for part in (mean, top, wide)]
+    return np.concatenate(parts, 1).astype(np.float32)
+
+
 @dataclass
 class Bench:
     """A data set, made ready once: what does not depend on the fold."""
@@ -57,16 +76,21 @@ class Bench:
     dataset: Dataset
     vectors: WordVectors
     frames: dict[str, np.ndarray] = field(default_factory=dict)
-    """Mean frame feature of each block, less the video's own mean."""
+    """What the frames of each block show, see `_looks`."""
     users: dict[str, np.ndarray] = field(default_factory=dict)
     """What each user said at each step."""
 
     def __post_init__(self) -> None:
         for key, video in self.dataset.videos.items():
             assert video.features is not None and video.users is not None
-            rows = block_means(video.features)
-            self.frames[key] = rows - rows.mean(0)
+            self.frames[key] = _looks(video.features)
             self.users[key] = video.users[:, video.picks].astype(np.float64)
+        dim = len(next(iter(self.frames.values()))[0]) // len(SHARES)
+        for at, share in enumerate(SHARES):
+            part = slice(at * dim, (at + 1) * dim)
+            sizes = [(rows[:, part] ** 2).sum(1) for rows in self.frames.values()]
+            for rows in self.frames.values():
+                rows[:, part] *= np.sqrt(share / np.concatenate(sizes).mean())
 
     def tau(self, key: str, scores: np.ndarray, mode: str) -> tuple[float, float]:
         """Rank correlation of step scores, tau and rho."""
@@ -148,6 +172,8 @@ class Variant:
     power: float = 1.0
     refitted: bool = False
     """Train once more on training and validation videos together, for as many epochs as validation chose."""
+    members: int = 1
+    """Trainings, each from a seed of its own, whose scores are averaged, standardised within the video."""
     target: str = "order"
     """"order": the users' mean rank; "mean": gtscore."""
 
@@ -227,37 +253,53 @@ def _scaled(rows: np.ndarray) -> np.ndarray:
 def run_examples(
     bench: Bench, fold: Mapping[str, Sequence[str]], variant: Variant, seed: int,
     made: Sequence[Example], mode: str,
-    beside: Mapping[str, np.ndarray],
+    beside: Mapping[str, np.ndarray], kept: dict[Any, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Train, choose the epoch, score the fold's test videos: tau and rho of each.
 
     "beside" is the same of the mean with the linear map's scores, both standardised within the video.
+    `kept` holds what was learned before: rows that share a training run it once.
     """
-    if variant.shuffled_words:
-        made = with_others_words(made, seed)
-    by_key = {e.key: e for e in made}
-    train = [by_key[k] for k in fold["train"]]
-    validation = [by_key[k] for k in fold["val"]]
-    plan = make_plan(merged(variant, seed), train)
-    learner = Learner(plan, train, validation)
-    while not learner.is_done:
-        learner.run_epoch()
-    learned = learner.result()
-    outcome: dict[str, Any] = {"epoch": learned.epoch, "test": {}, "beside": {}}
-    if learned.history[-1].get("tau") is not None:
-        outcome["validation"] = learned.history[learned.epoch - 1]["tau"]
-    if variant.refitted:
-        learner = Learner(make_plan(_to_the_end(variant, seed), train), [*train, *validation], ())
-        while learner.epoch < learned.epoch:
-            learner.run_epoch()
-        learned = learner.result()
-    for key in fold["test"]:
-        output = predict(learned.model, by_key[key].inputs, seed)
-        scores, n_steps = output.logits[0].double().numpy(), len(bench.users[key][0])
-        outcome["test"][key] = bench.tau(key, spread_to_steps(scores, n_steps), mode)
-        joined = standard(scores) + standard(beside[key])
+    outcome: dict[str, Any] = {"epoch": [], "validation": [], "test": {}, "beside": {}}
+    scores: dict[str, Any] = dict.fromkeys(fold["test"], 0.0)
+    for member in range(variant.members):
+        own = seed * variant.members + member
+        shown = with_others_words(made, own) if variant.shuffled_words else made
+        by_key = {e.key: e for e in shown}
+        learned, validation = _learned(fold, variant, own, by_key, kept)
+        outcome["epoch"].append(learned.epoch)
+        outcome["validation"].append(validation)
+        for key in fold["test"]:
+            output = predict(learned.model, by_key[key].inputs, own)
+            scores[key] = scores[key] + standard(output.logits[0].double().numpy())
+    for key, row in scores.items():
+        n_steps = len(bench.users[key][0])
+        outcome["test"][key] = bench.tau(key, spread_to_steps(row, n_steps), mode)
+        joined = standard(row) + standard(beside[key])
         outcome["beside"][key] = bench.tau(key, spread_to_steps(joined, n_steps), mode)
     return outcome
+
+
+def _learned(
+    fold: Mapping[str, Sequence[str]], variant: Variant, seed: int, by_key: Mapping[str, Example],
+    kept: dict[Any, Any],
+) -> tuple[Learned, float | None]:  # fmt: skip
+    """A model of the fold's training videos, and the best mean tau on its validation videos."""
+    train, validation = ([by_key[k] for k in fold[part]] for part in ("train", "val"))
+    key = (repr(replace(variant, name="", members=1, refitted=False)), seed, fold["fold"])
+    if key not in kept:
+        kept[key] = learn(make_plan(merged(variant, seed), train), train, validation)
+    learned: Learned = kept[key]
+    best = learned.history[learned.epoch - 1].get("tau")
+    if variant.refitted:
+        if (*key, "refitted") not in kept:
+            plan = make_plan(_to_the_end(variant, seed), train)
+            learner = Learner(plan, [*train, *validation])
+            while learner.epoch < learned.epoch:
+                learner.run_epoch()
+            kept[*key, "refitted"] = learner.result()
+        learned = kept[*key, "refitted"]
+    return learned, best
 
 
 def _to_the_end(variant: Variant, seed: int) -> dict[str, dict[str, Any]]:

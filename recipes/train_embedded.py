@@ -10,33 +10,35 @@ Needs `pip install transformers onnx onnxruntime` beside videograph, and the sha
 (VIDEOGRAPH_DATA). One thread throughout: the same command gives the same weights on one machine.
 
 A fold's network never sees a frame of the fold's test or validation videos: not as a view, not as the
-partner that a view is mixed with, not in the space of the targets (a PCA of videos outside TVSum), not
-as a rating. The teacher's own weights are only asked for targets; ours start at random.
+partner that a view is mixed with, not in the scales of the targets (those of videos outside TVSum), not as
+a rating. The teacher's own weights are only asked for targets; ours start at random.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 from embedded_frames import DATA, make_frames, read_folds, read_table
-from embedded_trainer import Frames, Trainer
+from embedded_trainer import Trainer, Views
 from embedded_views import make_views
+from results_trials import block_means, shared_order, spread_to_steps, standard
 from safetensors.torch import load, save
 
 from videograph.encoders._embedded_network import (
     EmbeddedNetwork,
     folded_state,
     load_network,
-    maps_of,
+    see,
 )
 from videograph.metrics import rank_correlation
 
-N_VIEWS = 7712  # as many as were asked of the teacher for the shipped weights
+N_CHANGED = 28_000  # views of changed frames, beside all frames as they are
 SHIPPED = Path(__file__).resolve().parents[1] / "videograph/encoders/weights/embedded.safetensors"
 
 # -- weights as the package reads them -------------------------------------------------------------
@@ -44,12 +46,13 @@ SHIPPED = Path(__file__).resolve().parents[1] / "videograph/encoders/weights/emb
 
 def train(work: Path, fold: int | None) -> None:
     """Train one network and write its folded float16 weights to `weights_file`."""
-    frames = Frames(work, fold)
-    trainer = Trainer(frames)
-    print(f"{len(frames.picks)} rated frames, {len(frames.view_rows)} views", flush=True)
+    views = Views(work, fold)
+    trainer = Trainer(views)
+    print(f"{len(views.rows)} views, {len(trainer.sides)} steps", flush=True)
     trainer.run(weights_file(work, fold).with_suffix(".part"))
-    large = np.load(work / "large.npy", mmap_mode="r")
-    write_weights(trainer.average, large[frames.picks[::4]], weights_file(work, fold))
+    plain = views.rows[views.rows < len(np.load(work / "large.npy", mmap_mode="r"))]
+    spread = torch.cat([views.scales[2].cells, views.scales[3].cells])
+    write_weights(trainer.average, spread, views.images[plain[::4]], weights_file(work, fold))
 
 
 def weights_file(work: Path, fold: int | None) -> Path:
@@ -57,64 +60,101 @@ def weights_file(work: Path, fold: int | None) -> Path:
     return work / f"embedded-{'all' if fold is None else f'fold{fold}'}.safetensors"
 
 
-def write_weights(average: dict[str, torch.Tensor], images: np.ndarray, path: Path) -> None:
-    """Fold, centre and scale the features on these images to a mean square length of 1, write."""
+def write_weights(
+    average: dict[str, torch.Tensor], spread: torch.Tensor, images: np.ndarray, path: Path
+) -> None:
+    """Fold; give the channels the teacher's spread; centre and scale the frame features of these images
+    to a mean square length of 1, those of objects likewise; write."""
     network = EmbeddedNetwork()
     network.load_state_dict(average)
+    features, _ = see(load_network(folded_state(network)), images)
+    network.centre = torch.from_numpy(features.mean(0))
+    centred = (features - features.mean(0)) * spread.numpy()
+    length = float(np.sqrt((centred**2).sum(1).mean()))
+    network.scale = spread / length
     state = folded_state(network)
-    features = maps_of(load_network(state), images).mean((2, 3))
-    centre = features.mean(0)
-    length = float(np.sqrt(((features - centre) ** 2).sum(1).mean()))
-    state["head.weight"] = state["head.weight"] / length
-    state["head.bias"] = (state["head.bias"] - torch.from_numpy(centre)) / length
     path.write_bytes(save({name: value.half().contiguous() for name, value in state.items()}))
 
 
 # -- what the features are worth -------------------------------------------------------------------
 
 
+PENALTIES = (1.0, 3.0, 10.0, 30.0)
+LAYERS = (
+    ("layer 8", "sixteenth", 0, 64),
+    ("layer 11", "sixteenth", 64, 160),
+    ("layer 13", "thirtysecond", 0, 160),
+)
+"""The teacher's layers that were learned from, by where `make_views` put their maps."""
+
+
 def measure(work: Path) -> None:
-    """Mode 1 tau of ridge regression on each fold's own features, and on the teacher's beside them.
+    """Mode 1 tau of ridge regression on each fold's own features, and on the teacher's layers beside them.
 
-    Fitted on the fold's training videos; the penalty is chosen on its validation videos.
+    Means of 4 s about the video's mean against the users' mean ranks; the penalty is chosen on the fold's
+    validation videos, then training and validation videos are fitted together.
     """
-    table, folds, lines = read_table(work), read_folds(), []
+    table, users = read_table(work), _users()
     large = np.load(work / "large.npy", mmap_mode="r")
-    with h5py.File(DATA / "tvsum/tvsum_mobilenetv2.h5") as file:
-        videos = [key for key in table if key.startswith("video_")]
-        teacher = {key: file[key]["features"][:].astype(np.float32) for key in videos}
-    for number, fold in enumerate(folds):
+    teacher = _teacher(work, table, users)
+    rows: dict[str, list[float]] = {}
+    for number, fold in enumerate(read_folds()):
         network = load_network(load(weights_file(work, number).read_bytes()))
-        ours = {}
-        for key in teacher:
-            start, n = table[key]
-            ours[key] = maps_of(network, large[start : start + n]).mean((2, 3))
-        lines.append([_ridge_tau(features, fold) for features in (ours, teacher)])
-        print(f"fold {number}: embedded {lines[-1][0]:.4f}  teacher {lines[-1][1]:.4f}", flush=True)
-    print("mean:   embedded {:.4f}  teacher {:.4f}".format(*np.mean(lines, axis=0)))
+        ours = {k: see(network, large[s : s + n])[0] for k, (s, n) in table.items() if k in users}
+        for name, features in {"embedded": ours, **teacher}.items():
+            rows.setdefault(name, []).append(_ridge_tau(features, users, fold))
+            print(f"fold {number}: {name} {rows[name][-1]:.3f}", flush=True)
+    print(
+        "\n| ridge regression on | fold 0 | 1 | 2 | 3 | 4 | mean |\n|---|---|---|---|---|---|---|"
+    )
+    for name, taus in rows.items():
+        print(f"| {name} | " + " | ".join(f"{t:.3f}" for t in (*taus, np.mean(taus))) + " |")
 
 
-def _ridge_tau(features: dict[str, np.ndarray], fold: dict[str, list[str]]) -> float:
+def _users() -> dict[str, np.ndarray]:
     with h5py.File(DATA / "tvsum/tvsum.h5") as file:
-        ratings = {k: file[k]["gtscore"][:].astype(float) for k in features}
-        users = {k: file[k]["user_anno"][:][:, file[k]["picks"][:]] for k in features}
+        return {k: g["user_anno"][:][:, g["picks"][:]].astype(float) for k, g in file.items()}
 
-    x = np.concatenate([features[k] for k in fold["train"]]).astype(float)
-    y = np.concatenate([ratings[k] for k in fold["train"]])
-    centre, spread = x.mean(0), x.std(0) + 1e-6
-    x = (x - centre) / spread
-    values, vectors = np.linalg.eigh(x.T @ x)
-    answer = vectors.T @ (x.T @ (y - y.mean()))
 
-    def tau(keys: list[str], penalty: float) -> float:
-        slope = vectors @ (answer / (values + penalty))
-        scores = {k: ((features[k] - centre) / spread) @ slope for k in keys}
+def _teacher(
+    work: Path, table: dict[str, tuple[int, int]], keys: Iterable[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Means of the teacher's maps of every frame as it is, and its last answer, by layer and video."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    with h5py.File(DATA / "tvsum/tvsum_mobilenetv2.h5") as file:
+        for key in keys:
+            at = slice(table[key][0], sum(table[key]))
+            for layer, name, start, end in LAYERS:
+                maps = np.load(work / f"{name}.npy", mmap_mode="r")[at, ..., start:end]
+                found.setdefault(f"MobileNetV2, {layer}", {})[key] = maps.astype(np.float32).mean(
+                    (1, 2)
+                )
+            last = file[key]["features"][:].astype(np.float32)
+            found.setdefault("MobileNetV2, the last one", {})[key] = last
+    return found
+
+
+def _ridge_tau(
+    features: dict[str, np.ndarray], users: dict[str, np.ndarray], fold: dict[str, list[str]]
+) -> float:
+    means = {k: block_means(rows) for k, rows in features.items()}
+    x = {k: rows - rows.mean(0) for k, rows in means.items()}
+    length = np.sqrt(np.mean(np.concatenate([(rows**2).sum(1) for rows in x.values()])))
+    y = {k: standard(block_means(shared_order(rows))) for k, rows in users.items()}
+
+    def slope(keys: list[str], penalty: float) -> np.ndarray:
+        rows = np.concatenate([x[k] for k in keys]).astype(float) / length
+        wanted = rows.T @ np.concatenate([y[k] for k in keys])
+        return np.linalg.solve(rows.T @ rows + penalty * np.eye(rows.shape[1]), wanted)
+
+    def tau(keys: list[str], weights: np.ndarray) -> float:
+        scores = {k: spread_to_steps(x[k] @ weights, users[k].shape[1]) for k in keys}
         return float(np.mean([
             rank_correlation(scores[k], users[k], mode="mode1").tau[0] for k in keys
         ]))  # fmt: skip
 
-    best = max(10.0 ** np.arange(0, 6.1, 0.5), key=lambda penalty: tau(fold["val"], penalty))
-    return tau(fold["test"], best)
+    best = max(PENALTIES, key=lambda penalty: tau(fold["val"], slope(fold["train"], penalty)))
+    return tau(fold["test"], slope([*fold["train"], *fold["val"]], best))
 
 
 def main() -> None:
@@ -129,7 +169,7 @@ def main() -> None:
     if args.command == "frames":
         make_frames(args.work)
     elif args.command == "views":
-        make_views(args.work, N_VIEWS)
+        make_views(args.work, N_CHANGED)
     elif args.command == "train":
         train(args.work, None if args.fold == "all" else int(args.fold))
     elif args.command == "measure":

@@ -1,4 +1,4 @@
-"""The embedded encoder's network: a small residual net, shared by the encoder and its recipe.
+"""The embedded encoder's network: a small convolutional net, shared by the encoder and its recipe.
 
 In training every convolution is followed by batch normalisation; what ships has it folded into the
 convolution, so that no frame's features depend on its batch.
@@ -6,68 +6,86 @@ convolution, so that no frame's features depend on its batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-INPUT_SIDE = 96
+INPUT_SIDE = 128
 """Frames are squashed to squares of this many pixels."""
 CELL_SIDE = 16
-"""Pixels of the input under one cell of the feature map, each way."""
+"""Pixels of the input under one cell of the map that objects are read from, each way."""
+STAGES = (
+    (24, 2, (2, 2)),
+    (32, 2, (4, 3, 3)),
+    (64, 2, (4, 3, 3)),
+    (96, 1, (3, 2)),
+    (160, 2, (2, 1)),
+)
+"""Channels, stride, and how many times wider each block is inside."""
+OBJECT_DIM = STAGES[3][0]
+"""Numbers of an object: channels of the map before the last."""
+DIM = OBJECT_DIM + STAGES[4][0]
+"""Numbers of a frame: of both maps."""
 _BATCH = 16  # frames that pass the network together: enough for speed, little memory
 
 
 class EmbeddedNetwork(nn.Module):
-    """Frames in, a map of features out.
+    """Frames in, maps of features out.
 
     Args:
-        widths: channels at a quarter, an eighth and a sixteenth of the input's side.
-        depths: residual blocks at each of them.
-        trunk_dim: channels of the last layer before the head.
-        dim: channels of the map.
         folded: without batch normalisation, as shipped.
     """
 
-    def __init__(
-        self,
-        widths: tuple[int, ...] = (32, 64, 160),
-        depths: tuple[int, ...] = (1, 2, 2),
-        trunk_dim: int = 256,
-        dim: int = 192,
-        folded: bool = False,
-    ) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for n_in, n_out, depth in zip((3, *widths), widths, depths, strict=False):
-            shrink = (6, 4, 1) if not layers else (2, 2, 0)
-            layers += [_Conv(n_in, n_out, *shrink, folded), nn.ReLU()]
-            layers += [_Block(n_out, folded) for _ in range(depth)]
-        layers += [_Conv(widths[-1], trunk_dim, 1, 1, 0, folded), nn.ReLU()]
-        self.trunk = nn.Sequential(*layers)
-        self.head = nn.Conv2d(trunk_dim, dim, 1)
+    centre: Tensor
+    scale: Tensor
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Feature maps of frames; a map's mean is the frame's feature.
+    def __init__(self, folded: bool = False) -> None:
+        super().__init__()
+        width = STAGES[0][0]
+        self.stem = _Conv(3, width, 3, 2, folded)
+        stages = []
+        for n_out, stride, wider in STAGES:
+            first = _Block(width, n_out, stride, wider[0], folded)
+            others = [_Block(n_out, n_out, 1, times, folded) for times in wider[1:]]
+            stages.append(nn.Sequential(first, *others))
+            width = n_out
+        self.stages = nn.ModuleList(stages)
+        self.register_buffer("centre", torch.zeros(DIM))
+        self.register_buffer("scale", torch.ones(DIM))
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """Maps of frames, one of each stage.
 
         Args:
-            pixels: (n, 3, height, width), 0..255, sides that are multiples of 16.
+            pixels: (n, 3, height, width), 0..255, sides that are multiples of 32.
 
         Returns:
-            (n, dim, height / 16, width / 16).
+            (n, channels, height / s, width / s), s = 4, 8, 16, 16, 32.
         """
-        return self.head(self.trunk((pixels - 127.5) / 64))
+        x, maps = relu(self.stem((pixels - 127.5) / 64)), []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+    def seen(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Frame features (n, DIM), and the map of object features (n, OBJECT_DIM, cells, cells)."""
+        *_, near, far = self(pixels)
+        frames = torch.cat([near.mean((2, 3)), far.mean((2, 3))], 1)
+        centre, scale = self.centre[:OBJECT_DIM, None, None], self.scale[:OBJECT_DIM, None, None]
+        return (frames - self.centre) * self.scale, (near - centre) * scale
 
 
 class _Conv(nn.Module):
     """A convolution and its batch normalisation, which folding takes into the weights."""
 
-    def __init__(
-        self, n_in: int, n_out: int, side: int, stride: int, padding: int, folded: bool
-    ) -> None:
+    def __init__(self, n_in: int, n_out: int, side: int, stride: int, folded: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, side, stride, padding, bias=folded)
+        self.conv = nn.Conv2d(n_in, n_out, side, stride, (side - 1) // 2, bias=folded)
         self.norm = nn.Identity() if folded else nn.BatchNorm2d(n_out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,22 +93,22 @@ class _Conv(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two 3 x 3 convolutions around which the input passes unchanged (He et al., CVPR 2016)."""
+    """A wide 3 x 3 convolution, then back to few channels: Fused-MBConv (Tan and Le, ICML 2021)."""
 
-    def __init__(self, width: int, folded: bool) -> None:
+    def __init__(self, n_in: int, n_out: int, stride: int, wider: int, folded: bool) -> None:
         super().__init__()
-        self.first = _Conv(width, width, 3, 1, 1, folded)
-        self.second = _Conv(width, width, 3, 1, 1, folded)
-        if isinstance(self.second.norm, nn.BatchNorm2d):
-            nn.init.zeros_(self.second.norm.weight)  # starts as the identity, trains faster
+        self.wide = _Conv(n_in, n_in * wider, 3, stride, folded)
+        self.narrow = _Conv(n_in * wider, n_out, 1, 1, folded)
+        self.adds = n_in == n_out and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(x + self.second(relu(self.first(x))))
+        y = self.narrow(relu(self.wide(x)))
+        return x + y if self.adds else y
 
 
 def folded_state(network: EmbeddedNetwork) -> dict[str, Tensor]:
     """Weights for `EmbeddedNetwork(folded=True)` that compute what a trained network computes."""
-    state = {k: v for k, v in network.state_dict().items() if k.startswith("head.")}
+    state = {"centre": network.centre, "scale": network.scale}
     for name, module in network.eval().named_modules():
         if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
             fused = fuse_conv_bn_eval(module.conv, module.norm)
@@ -107,19 +125,29 @@ def load_network(state: dict[str, Tensor]) -> EmbeddedNetwork:
 
 
 @torch.inference_mode()
-def maps_of(network: EmbeddedNetwork, images: np.ndarray) -> np.ndarray:
-    """Feature maps of frames of any size, (n, dim, 6, 6) float32.
+def see(
+    network: EmbeddedNetwork, images: np.ndarray | Sequence[np.ndarray], side: int = INPUT_SIDE
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the network sees in frames of any size.
 
     Args:
         network: with folded weights.
         images: (n, height, width, 3) uint8 RGB.
+        side: pixels of the squares it looks at.
+
+    Returns:
+        Frame features (n, DIM) float32, and maps (n, OBJECT_DIM, side / 16, side / 16) float32.
     """
-    cells = INPUT_SIDE // CELL_SIDE
-    maps = np.zeros((len(images), network.head.out_channels, cells, cells), np.float32)
+    cells = side // CELL_SIDE
+    features = np.zeros((len(images), DIM), np.float32)
+    maps = np.zeros((len(images), OBJECT_DIM, cells, cells), np.float32)
     for start in range(0, len(images), _BATCH):
-        batch = np.array(images[start : start + _BATCH])  # a copy: torch wants it writable
-        pixels = torch.from_numpy(batch).permute(0, 3, 1, 2)
-        square = interpolate(pixels, (INPUT_SIDE, INPUT_SIDE), mode="bilinear", antialias=True)
+        at = slice(start, start + _BATCH)
+        pixels = torch.from_numpy(np.array(images[at])).permute(
+            0, 3, 1, 2
+        )  # a copy: torch wants one
+        square = interpolate(pixels, (side, side), mode="bilinear", antialias=True)
         square = square.float().contiguous(memory_format=torch.channels_last)
-        maps[start : start + _BATCH] = network(square).numpy()
-    return maps
+        frames, near = network.seen(square)
+        features[at], maps[at] = frames.numpy(), near.numpy()
+    return features, maps

@@ -1,14 +1,15 @@
 """The encoder with our own small network: what a frame shows, and what its regions show.
 
-A residual net of about a million weights, shipped with the package, learned what MobileNetV2 says of
-the frames of real videos, and which of them people rate highly; docs/embedded-encoder.md is its
-model card. Regions are found as `builtin` finds them, by motion and by standing out; a region's
-features are the mean of the network's map over its box.
+A convolutional net of about a million weights, shipped with the package, learned what middle layers of
+MobileNetV2 say of the frames of real videos, and which of them people rate highly;
+docs/embedded-encoder.md is its model card. Regions are found as `builtin` finds them, by motion and by
+standing out; a region's features are the mean of the network's finer map over its box.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from videograph.encoders._embedded_network import EmbeddedNetwork
 
 FRAME_SIDE = 256
+OBJECT_DIM, DIM = 96, 256
+"""Numbers of an object, and of a frame."""
 _WEIGHTS = "weights/embedded.safetensors"
 
 
@@ -32,13 +35,14 @@ class EmbeddedEncoder:
 
     frame_side = FRAME_SIDE
 
-    def __init__(self, network: EmbeddedNetwork, version: str, n_objects: int = 8) -> None:
+    dim, object_dim = DIM, OBJECT_DIM
+
+    def __init__(self, weights: bytes, version: str, n_objects: int = 8) -> None:
         if not isinstance(n_objects, int) or n_objects < 1:
             raise UsageError(f"n_objects is {n_objects!r}. Allowed: whole numbers from 1. Try 8.")
         self.name = f"embedded-{version}"
-        self.dim = self.object_dim = network.head.out_channels
         self.n_objects = n_objects
-        self._network = network
+        self._weights = weights
 
     def encode(self, images: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
         """Features of consecutive sampled frames, see `encoders.Encoder.encode`.
@@ -50,12 +54,12 @@ class EmbeddedEncoder:
             raise UsageError(
                 f"images are {images.shape} {images.dtype}. Allowed: (n, height, width, 3) uint8, RGB."
             )
-        from videograph.encoders._embedded_network import maps_of
+        from videograph.encoders._embedded_network import see  # torch: not before there are frames
 
         n, slots = len(images), self.n_objects
-        maps = maps_of(self._network, images)
+        features, maps = see(self._network, images)
         seen = Encoded(
-            features=maps.mean((2, 3)),
+            features=features,
             object_features=np.zeros((n, slots, self.object_dim), np.float32),
             object_mask=np.zeros((n, slots), bool),
             object_boxes=np.zeros((n, slots, 4), np.float32),
@@ -67,6 +71,14 @@ class EmbeddedEncoder:
             self._fill_objects(seen, step, maps[step], view, before)
             before = view
         return seen
+
+    @cached_property
+    def _network(self) -> EmbeddedNetwork:
+        from safetensors.torch import load as load_tensors
+
+        from videograph.encoders._embedded_network import load_network
+
+        return load_network(load_tensors(self._weights))
 
     def _fill_objects(
         self, seen: Encoded, step: int, feature_map: np.ndarray, view: View, before: View | None
@@ -107,10 +119,6 @@ def load(n_objects: int = 8, weights: str | Path | None = None) -> EmbeddedEncod
         UsageError: `n_objects` is below 1.
         VideographError: the weights cannot be read.
     """
-    from safetensors.torch import load as load_tensors
-
-    from videograph.encoders._embedded_network import load_network
-
     source = files("videograph.encoders").joinpath(_WEIGHTS) if weights is None else Path(weights)
     try:
         data = source.read_bytes()
@@ -119,5 +127,5 @@ def load(n_objects: int = 8, weights: str | Path | None = None) -> EmbeddedEncod
             f"the weights of the embedded encoder cannot be read ({error}). Install videograph again, "
             'or use the encoder "builtin", which has none.'
         ) from error
-    version = f"1-{hashlib.sha256(data).hexdigest()[:8]}"
-    return EmbeddedEncoder(load_network(load_tensors(data)), version, n_objects)
+    version = f"2-{hashlib.sha256(data).hexdigest()[:8]}"
+    return EmbeddedEncoder(data, version, n_objects)
