@@ -458,7 +458,7 @@ def test_what_was_seen_is_looked_for_again_where_anything_about_looking_changed(
     ):  # fmt: skip
         assert n_looks(replace(words, **changed)) == more, changed
     n_before = len(looks)
-    assert n_looks(encoder="embedded") == n_before + 1
+    assert n_looks(encoder="builtin") == n_before + 1
     model.with_suffix(".txt").write_text("wheel\n")
     assert n_looks() == n_before + 2
     model.write_bytes(b"other weights")
@@ -517,7 +517,7 @@ def test_frames_answer_where_encoders_share_a_space(
     step = len(rows) // 2
     pointing = Pointing(rows[step] - rows.mean(axis=0))
     monkeypatch.setattr("videograph.answers.load_text", lambda spec, device: pointing)
-    answer = ask(video, "this", words=WordsConfig(text="pointing"), n_moments=1)
+    answer = ask(video, "this", words=WordsConfig(text="pointing"), n_moments=1, encoder="builtin")
     best = answer.moments[0]
     assert answer.sources == ("picture",) and best.evidence[0].source == "picture"
     assert best.start_seconds <= seen.seconds[step] < best.end_seconds

@@ -13,12 +13,15 @@ import pytest
 
 from videograph.build import Built, build, check, label_arrays
 from videograph.cli import main
+from videograph.config import SummarizeConfig
 from videograph.datasets import load_dataset
+from videograph.encoders import load_encoder
 from videograph.errors import UsageError, VideographError
 from videograph.labels import RATINGS, SHARES, Opinions, read_labels
 from videograph.records import Clock, Shots
 from videograph.sample import draw_sample
 
+SEEN_BY = load_encoder(SummarizeConfig.encoder)
 HEADER = "video,start_seconds,end_seconds,score,user"
 
 
@@ -55,7 +58,7 @@ def clock(n_frames: int, rate: int = 10) -> Clock:
 def test_built_file_is_read_like_any_other(built: Built) -> None:
     dataset = load_dataset(built.path)
     assert (built.n_videos, built.n_labelled, built.notes) == (2, 2, ())
-    assert dataset.features == "builtin-1" and dataset.preprocessing.startswith("2 steps a second")
+    assert dataset.features == SEEN_BY.name and dataset.preprocessing.startswith("2 steps a second")
     video = dataset.videos["video_1"]
     assert (video.name, video.n_frames, video.fps) == ("cats", 100, 25.0)
     assert video.features is not None and video.features.dtype == np.float32
@@ -69,10 +72,9 @@ def test_built_file_is_read_like_any_other(built: Built) -> None:
 
 
 def test_features_are_those_of_summarize(built: Built, videos: Path) -> None:
-    from videograph.encoders import load_encoder
     from videograph.features import extract
 
-    seen = extract(videos / "cats.mp4", load_encoder("builtin")).features
+    seen = extract(videos / "cats.mp4", SEEN_BY).features
     stored = load_dataset(built.path).videos["video_1"]
     assert stored.features is not None and stored.objects is not None
     np.testing.assert_array_equal(stored.features, seen.features)
@@ -96,13 +98,13 @@ def test_train_and_summarize_your_own(
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["form"] == "mine"
 
     config = tmp_path / "mine" / "model" / "config.json"
-    config.write_text(config.read_text().replace('"builtin-1"', '"clip-9"'))
+    config.write_text(config.read_text().replace(f'"{SEEN_BY.name}"', '"clip-9"'))
     capsys.readouterr()
     assert (
         run("summarize", str(videos / "dogs.mp4"), "--model", model, "-o", str(tmp_path / "b")) == 2
     )
     assert capsys.readouterr().err.startswith(
-        'the features are of encoder "builtin-1". Allowed: "clip-9"'
+        f'the features are of encoder "{SEEN_BY.name}". Allowed: "clip-9"'
     )
     assert not (tmp_path / "b").exists()
 
@@ -261,7 +263,8 @@ def test_check_compares_videos(built: Built, tmp_path: Path) -> None:
         file["video_1/gtscore"] = np.ones(8, np.float32)
     found = check(other)
     assert found.wrong == (
-        "other.h5: features have 3 and 380 numbers in different videos; one encoder gives one size.",
+        f"other.h5: features have 3 and {SEEN_BY.dim} numbers in different videos; one encoder gives "
+        "one size.",
     )
     assert any("gtscore is the same at every step of video_1" in note for note in found.notes)
 

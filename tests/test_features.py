@@ -100,7 +100,7 @@ def still_video(path: Path, data: Path, quality: str) -> Path:
 
 
 def seen(path: Path, **options: object) -> Extraction:
-    return extract(path, load_encoder(), **options)  # type: ignore[arg-type]
+    return extract(path, load_encoder("builtin"), **options)  # type: ignore[arg-type]
 
 
 def test_a_static_video_is_hardly_encoded_and_scored_the_same(data: Path, tmp_path: Path) -> None:

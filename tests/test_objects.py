@@ -58,7 +58,7 @@ def detector(data: Path) -> ObjectDetector:
 
 @pytest.fixture(scope="module")
 def seen(data: Path) -> Extraction:
-    return extract(data / "videos/persons_one_by_one.mp4", load_encoder(), speed="fast")
+    return extract(data / "videos/persons_one_by_one.mp4", load_encoder("builtin"), speed="fast")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,9 @@ def shots(seen: Extraction) -> Shots:
 
 def look(seen: Extraction, shots: Shots, detector: Any, **options: Any) -> VideoFeatures:
     clock = seen.report.clock
-    return with_objects(seen.features, shots, seen.info, clock, detector, load_encoder(), **options)
+    return with_objects(
+        seen.features, shots, seen.info, clock, detector, load_encoder("builtin"), **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_a_picture_that_stands_still_is_looked_at_once(
     data: Path, detector: ObjectDetector
 ) -> None:
     """Two still minutes: three pictures were encoded, and no more are shown to the detector."""
-    still = extract(data / "bad/static.mp4", load_encoder())
+    still = extract(data / "bad/static.mp4", load_encoder("builtin"))
     watched, whole = Watched(detector), find_shots(still.features)
     few = look(still, whole, watched, every=10)
     assert np.flatnonzero(array(few, "looked_at")).tolist() == list(range(0, 240, 10))
@@ -127,7 +129,10 @@ def test_a_picture_that_stands_still_is_looked_at_once(
 
 def test_regions_are_described_by_the_encoder_of_the_frames(every_ten: VideoFeatures) -> None:
     mask, features = array(every_ten, "object_mask"), array(every_ten, "object_features")
-    assert features.shape == (*mask.shape, load_encoder().dim) and features.dtype == np.float32
+    assert (
+        features.shape == (*mask.shape, load_encoder("builtin").dim)
+        and features.dtype == np.float32
+    )
     assert (np.linalg.norm(features[mask], axis=1) > 0.1).all()
     assert not features[~mask].any()
 
@@ -137,7 +142,7 @@ def test_regions_of_a_kind_look_alike(data: Path, detector: ObjectDetector) -> N
     frames = grab(data / "videos/meeting_room_2.webm", seconds, long_side=416)
     images = np.stack([np.asarray(frame) for frame in frames])
     found = detector.detect(images)
-    features = region_features(images, found, load_encoder())
+    features = region_features(images, found, load_encoder("builtin"))
     people, laptops = (
         features[found.mask & (found.kinds == detector.names.index(name))]
         for name in ("person", "laptop")
@@ -145,7 +150,7 @@ def test_regions_of_a_kind_look_alike(data: Path, detector: ObjectDetector) -> N
     assert min(len(people), len(laptops)) >= 4
     assert likeness(people, people) > likeness(people, laptops) + 0.05
     alone = region_features(
-        images[2:3], Detected(*(v[2:3] for v in vars(found).values())), load_encoder()
+        images[2:3], Detected(*(v[2:3] for v in vars(found).values())), load_encoder("builtin")
     )
     np.testing.assert_array_equal(alone[0], features[2])
 
@@ -185,7 +190,7 @@ def test_further_steps_are_added_and_old_ones_left_alone(
     step = int(np.searchsorted(every_ten.seconds, 129))
     assert not array(every_ten, "looked_at")[step]
     more = with_objects_at(
-        every_ten, [step, 10, 0], seen.info, seen.report.clock, watched, load_encoder()
+        every_ten, [step, 10, 0], seen.info, seen.report.clock, watched, load_encoder("builtin")
     )
     assert watched.batches == [1]
     assert "person" in names_at(more, step)
@@ -228,7 +233,7 @@ def test_what_was_seen_is_told_drawn_and_written(
     data: Path, detector: ObjectDetector, tmp_path: Path
 ) -> None:
     """From the file to the page: a dog that eats is a dog in the reason, the page and the JSON."""
-    video, encoder = data / "videos/dog_eating.mp4", load_encoder()
+    video, encoder = data / "videos/dog_eating.mp4", load_encoder("builtin")
     seen = extract(video, encoder)
     shots, clock = find_shots(seen.features), seen.report.clock
     features = look(seen, shots, detector, every=8)

@@ -75,7 +75,7 @@ def test_the_answer_is_in_the_summary_whole_and_within_the_budget(
     assert asked.summary_seconds <= asked.budget_seconds == plain.budget_seconds
     assert asked.active["query"] and asked.active["words"] and not asked.warnings
     short = videograph.summarize(asked.info.path, query=QUERY, budget="4s")
-    assert shown(short, *ANSWER) > 1.5 and short.summary_seconds <= 4
+    assert shown(short, *ANSWER) > 1 and short.summary_seconds <= 4
 
 
 def test_the_reason_quotes_what_answers(asked: Summary, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_summarize_lets_a_model_read_the_words_it_knows(
     model = VideoGraph(ModelConfig(sees.dim, word_dim=word_dim, width=16))
     model.origin = Origin(encoder=sees.name, name="run-1")
     model.save_pretrained(tmp_path / "model")
-    summary = videograph.summarize(film, query=QUERY, model=tmp_path / "model")
+    summary = videograph.summarize(film, query=QUERY, model=tmp_path / "model", encoder="builtin")
     assert shown(summary, *ANSWER) == ANSWER[1] - ANSWER[0]
     assert summary.active["query"] and summary.active["words"] == reads
     told = 'The model "run-1" reads no such words: they led its scores afterwards.'

@@ -242,7 +242,7 @@ def test_what_is_kept_is_read_back_whatever_its_size(
 
 @pytest.fixture(scope="module")
 def seen(data: Path) -> VideoFeatures:
-    return extract(data / "videos/bikes_6shots.mp4", load_encoder(), speed="fast").features
+    return extract(data / "videos/bikes_6shots.mp4", load_encoder("builtin"), speed="fast").features
 
 
 def model_of(seen: VideoFeatures, **options: Any) -> VideoGraph:
@@ -314,7 +314,7 @@ def test_steps_that_show_the_same_are_one_node_of_the_same_graph(
 
 
 def test_shots_are_the_same_in_pieces(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    features = extract(data / "videos/chaplin_bw.mp4", load_encoder()).features
+    features = extract(data / "videos/chaplin_bw.mp4", load_encoder("builtin")).features
     at_once = find_shots(features).bounds
     monkeypatch.setattr("videograph.shots._BLOCK", 7)
     monkeypatch.setattr("videograph.shots.ROWS_AT_ONCE", 5)

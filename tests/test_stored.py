@@ -443,7 +443,7 @@ def test_the_command_writes_what_can_be_read_and_names_the_rest(
     assert run("features", video, bad, named, "-o", path, *words) == 1
     shown = capfd.readouterr()
     assert "all.h5: 2 videos" in shown.out
-    assert "builtin-1" in shown.out
+    assert "embedded-2-" in shown.out
     assert "text.mp4 is not a video" in shown.err
     assert len(shown.err.strip().splitlines()) == 1
     heard = read_extraction(path, "video_2")
@@ -451,7 +451,7 @@ def test_the_command_writes_what_can_be_read_and_names_the_rest(
     assert heard.word_features is not None
     assert heard.text_encoder.startswith("lexical")
     assert same(
-        read_extraction(path, "video_1").extraction, extract(video, load_encoder("builtin"))
+        read_extraction(path, "video_1").extraction, extract(video, load_encoder("embedded"))
     )
     assert run("features", video, "-o", path) == 2
     assert "exists already" in capfd.readouterr().err

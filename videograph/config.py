@@ -31,7 +31,7 @@ class SummarizeConfig:
     around it, where there are enough."""
     seed: int = 0
     """Seed of everything that draws at random."""
-    encoder: str = "builtin"
+    encoder: str = "embedded"
     """Who sees the frames; `encoders.available_encoders()` lists the names."""
     steps_per_second: Fraction = Fraction(2)
     """Picks a second of presentation time: the field's 2, so that trained models see what they know."""

@@ -147,7 +147,7 @@ def available_encoders(loader: str = "load") -> list[str]:
     )  # fmt: skip
 
 
-def load_encoder(spec: str = "builtin", **options: object) -> Encoder:
+def load_encoder(spec: str, **options: object) -> Encoder:
     """The frame encoder of that name ("NAME" or "NAME:WHAT"); `options` are the member's own.
 
     `device` ("auto", "cpu", "cuda", "mps") may always be given; who needs no such choice never sees it.

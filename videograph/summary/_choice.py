@@ -75,8 +75,8 @@ def choose(
         worth = shot_scores * novelty(shot_scores, picks, shots, rows)
     first = np.zeros(shots.n_shots, dtype=bool) if first is None else first
     worth = np.where(first, shot_scores, worth)  # who asks for it wants it all
-    ticks = np.append(clock.pts, clock.end)
-    lengths = ticks[shots.bounds[:, 1]] - ticks[shots.bounds[:, 0]]
+    starts, ends = shots.bounds.T
+    lengths = np.append(clock.pts[ends[:-1]], clock.end) - clock.pts[starts]
     if budget.n_shots is not None:
         best_first = np.lexsort((np.arange(shots.n_shots), lengths, -worth, ~first))
         chosen = np.isin(np.arange(shots.n_shots), best_first[: budget.n_shots])
@@ -90,6 +90,7 @@ def choose(
         best = int(np.lexsort((lengths, -worth, ~first))[0])
         chosen[best] = True
         start, end = shots.bounds[best]
+        ticks = np.append(clock.pts, clock.end)
         bounds = _best_piece(frame_scores, ticks, start, end, capacity)[None]
     clear = np.ones(len(picks), np.float32) if contrast is None else contrast
     spans = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from videograph.spill import Rows, release
+
 N_CLOSE_CALLS = 24
 """Items settled exactly for a first bound: enough for a tight one, few enough for no time."""
 
@@ -77,7 +79,7 @@ def _undominated(
     """
     total_weight, total_value, lost = np.zeros(1, np.int64), np.zeros(1), np.zeros(1)
     gains = np.zeros(len(values)) if gains is None else gains
-    history: list[np.ndarray] = []
+    history, ends = Rows(), [0]  # on disk where it is long: shots that come back tie by the hundred
     for value, weight, gain in zip(values[::-1], weights[::-1], gains[::-1], strict=True):
         n = np.searchsorted(total_weight, capacity - weight, side="right")
         w = np.concatenate([total_weight[:n] + weight, total_weight])
@@ -87,13 +89,17 @@ def _undominated(
         best = np.maximum.accumulate(v[order])
         keep = order[np.concatenate([[True], v[order][1:] > best[:-1]])]
         keep = keep[cost[keep] <= gap]
-        history.append(np.where(keep < n, keep, n - 1 - keep))  # >= 0: taken; -1 - parent: not
+        parents = np.where(keep < n, keep, n - 1 - keep)  # >= 0: taken; -1 - parent: not
+        history.add(parents.astype(np.int32))
+        ends.append(ends[-1] + len(parents))
         total_weight, total_value, lost = w[keep], v[keep], cost[keep]
     chosen = np.zeros(len(values), dtype=bool)
-    state = len(total_value) - 1
-    for i, parents in enumerate(reversed(history)):
-        chosen[i] = parents[state] >= 0
-        state = parents[state] if chosen[i] else -1 - parents[state]
+    state, taken = len(total_value) - 1, history.whole()
+    for i, start in enumerate(reversed(ends[:-1])):
+        parent = int(taken[start + state])
+        chosen[i] = parent >= 0
+        state = parent if parent >= 0 else -1 - parent
+    release()
     return chosen
 
 

@@ -9,8 +9,12 @@ import numpy as np
 
 from videograph.errors import UsageError
 from videograph.records import Shots
+from videograph.spill import pieces, zeros
 from videograph.summary._budget import DEFAULT_SHARE
 from videograph.summary._knapsack import knapsack, knapsack_many
+
+STEPS_AT_ONCE = 8192
+"""Steps whose frames are given their scores at once."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,11 @@ def spread_scores(
     last = n_frames if how == "hold" else n_frames - 1
     edges = np.append(np.minimum(picks, last), last)
     scores = np.asarray(scores, np.float64)
-    frame_scores = np.zeros((*scores.shape[:-1], n_frames))
-    frame_scores[..., edges[0] : last] = np.repeat(scores, np.diff(edges), axis=-1)
+    frame_scores = zeros((*scores.shape[:-1], n_frames), np.float64)
+    lengths = np.diff(edges)
+    for at in pieces(len(lengths), STEPS_AT_ONCE):  # a day has 2.6 million frames
+        within = slice(edges[at.start], edges[at.stop])
+        frame_scores[..., within] = np.repeat(scores[..., at], lengths[at], axis=-1)
     return frame_scores
 
 
