@@ -79,7 +79,7 @@ def _undominated(
     """
     total_weight, total_value, lost = np.zeros(1, np.int64), np.zeros(1), np.zeros(1)
     gains = np.zeros(len(values)) if gains is None else gains
-    history, ends = Rows(), [0]  # on disk where it is long: shots that come back tie by the hundred
+    history, ends = Rows(), [0]  # on disk where it is long
     for value, weight, gain in zip(values[::-1], weights[::-1], gains[::-1], strict=True):
         n = np.searchsorted(total_weight, capacity - weight, side="right")
         w = np.concatenate([total_weight[:n] + weight, total_weight])
