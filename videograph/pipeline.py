@@ -216,6 +216,8 @@ def _of_words(
 ) -> list[str]:
     """What a person should know of their query before they trust the summary."""
     if not (words.query or words.unwanted):
+        if words.title is not None and scores.form != TRAINING_FREE:
+            return ["The title had no effect: it leads the scores of --model training-free only."]
         return []
     if led.answers is None and led.unwanted is None:
         why = nothing_to_ask(sight.seen.info.path.name, words.text, sight.seen.features.encoder)
