@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
@@ -68,6 +69,8 @@ def extract(
         ) as reader,
         ThreadPoolExecutor(1, "reader") as pool,
     ):
+        if (prepare := getattr(encoder, "prepare", None)) is not None:
+            threading.Thread(target=prepare, name="prepare", daemon=True).start()
         total = reader.info.duration_seconds
         n_expected = min(MAX_EXPECTED, int((total or 0) * steps_per_second) + 1)
         seen = _Seen(encoder, n_expected, skip_repeats)

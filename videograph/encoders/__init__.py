@@ -57,6 +57,8 @@ class Encoder(Protocol):
     frame_side: int
     """Long side, in pixels, at which frames are to be delivered."""
 
+    # An encoder may also have `prepare()`, called in a thread of its own while the first frames are decoded.
+
     def encode(self, images: np.ndarray, previous: np.ndarray | None = None) -> Encoded:
         """Features of consecutive sampled frames.
 

@@ -72,6 +72,10 @@ class EmbeddedEncoder:
             before = view
         return seen
 
+    def prepare(self) -> None:
+        """Load what the first frames need, while they are decoded: torch alone takes a second."""
+        _ = self._network
+
     @cached_property
     def _network(self) -> EmbeddedNetwork:
         from safetensors.torch import load as load_tensors
