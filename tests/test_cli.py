@@ -215,6 +215,7 @@ def test_interrupt_leaves_nothing_half_written(sample: Path, tmp_path: Path) -> 
     code = (
         "import sys; from videograph.exporters import to_mp4\n"
         "import os, signal; write = to_mp4.write\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job\n"
         "def interrupted(summary, path, **options):\n"
         "    write(summary, path, **options)\n"
         "    os.kill(os.getpid(), signal.SIGINT); import time; time.sleep(5)\n"

@@ -153,7 +153,8 @@ def test_a_disk_that_fills_up_meanwhile_costs_nothing_but_memory(
 
 
 HOLD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 import numpy as np
 from videograph import spill
 rows = spill.Rows(1 << 20)
