@@ -39,8 +39,9 @@ from torch import Tensor
 from videograph import spill, training_free
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges
+from videograph.inputs import Inputs
 from videograph.losses import entropy_regulariser
-from videograph.model import Inputs, TemporalStep, VideoGraph
+from videograph.model import TemporalStep, VideoGraph
 
 FORMS = ("sparse", "full", "dense", "attention", "training-free")
 TOLD = {

@@ -21,8 +21,8 @@ import torch
 from videograph.datasets import Dataset, load_dataset
 from videograph.datasets._splits import load_splits
 from videograph.evaluate._words import guides
+from videograph.inputs import inputs_from
 from videograph.metrics import bootstrap_interval, rank_correlation
-from videograph.model import inputs_from
 from videograph.relevance import Guide
 from videograph.training_free import ABOUT_WEIGHT, score_training_free
 

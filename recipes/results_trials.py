@@ -18,9 +18,9 @@ from scipy.stats import rankdata
 
 from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.examples import Example, with_others_words
+from videograph.inputs import inputs_from
 from videograph.learn import Learned, Learner, learn, make_plan, predict
 from videograph.metrics import rank_correlation
-from videograph.model import inputs_from
 from videograph.records import VideoFeatures, Words
 
 STEPS = 8

@@ -29,9 +29,9 @@ from videograph.checkpoint import Origin
 from videograph.encoders.embedded import load
 from videograph.examples import Example
 from videograph.features import extract
+from videograph.inputs import inputs_from
 from videograph.learn import Learned, learn, make_plan
 from videograph.metrics import bootstrap_interval, rank_correlation
-from videograph.model import inputs_from
 from videograph.records import VideoFeatures
 from videograph.scoring import score_video
 

@@ -65,6 +65,23 @@ class TestWeights:
         with pytest.raises(VideographError, match=r"cannot be read .* use the encoder \"builtin\""):
             load(weights=tmp_path / "none.safetensors")
 
+    def test_damaged_weights_fail_in_a_sentence(self, tmp_path: Path) -> None:
+        from safetensors.torch import save_file
+
+        (tmp_path / "noise.safetensors").write_bytes(b"no tensors at all")
+        save_file({"stem": torch.zeros(3)}, tmp_path / "other.safetensors")
+        for name in ("noise", "other"):
+            damaged = load(weights=tmp_path / f"{name}.safetensors")
+            damaged.prepare()  # silent: there may never be a frame
+            with pytest.raises(
+                VideographError, match=r'damaged, or of another network .*"builtin"'
+            ):
+                damaged.encode(noise(1))
+
+    def test_sizes_are_those_of_the_network(self, encoder: EmbeddedEncoder) -> None:
+        features, maps = see(encoder._network, noise(2))
+        assert (encoder.dim, encoder.object_dim) == (features.shape[1], maps.shape[1])
+
     def test_folding_changes_nothing(self) -> None:
         torch.manual_seed(0)
         network = EmbeddedNetwork()

@@ -15,7 +15,7 @@ STREET = (
     ("records", "spill"),
     ("config", "metrics", "attention", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
-    ("losses", "checkpoint", "shots", "summary", "relevance", "moments", "sample"),
+    ("losses", "checkpoint", "inputs", "shots", "summary", "relevance", "moments", "sample"),
     ("model", "reasons", "labels", "video", "encoders.*", "datasets.*"),
     ("features", "objects", "language", "training_free", "nodes", "exporters.*"),
     ("examples",),

@@ -17,15 +17,9 @@ from videograph import losses
 from videograph.config import ModelConfig
 from videograph.errors import UsageError
 from videograph.graph import Edges
+from videograph.inputs import Inputs, collate, inputs_from, words_for
 from videograph.losses import LossWeights, Target
-from videograph.model import (
-    Inputs,
-    Output,
-    VideoGraph,
-    collate,
-    inputs_from,
-    words_for,
-)
+from videograph.model import Output, VideoGraph
 from videograph.records import VideoFeatures, Words
 from videograph.scoring import score_video
 from videograph.spatial import ObjectEdges
@@ -497,7 +491,8 @@ def test_training_mode_of_a_model_survives_scoring() -> None:
 LONG = """
 import resource, sys, torch
 from videograph.config import ModelConfig
-from videograph.model import Inputs, VideoGraph
+from videograph.inputs import Inputs
+from videograph.model import VideoGraph
 torch.manual_seed(0)
 torch.set_num_threads(1)
 config = ModelConfig(32, width=64, n_recursions=1, n_landmarks=256)

@@ -11,9 +11,10 @@ import torch
 from videograph.config import ModelConfig
 from videograph.errors import UsageError
 from videograph.examples import Example
+from videograph.inputs import inputs_from
 from videograph.learn import learn, make_plan
-from videograph.model import VideoGraph, inputs_from
-from videograph.nodes import in_nodes, middles, node_of, to_steps
+from videograph.model import VideoGraph
+from videograph.nodes import in_nodes, middles, node_of, node_size, to_steps
 from videograph.records import VideoFeatures, Words
 from videograph.scoring import score_video
 
@@ -65,17 +66,26 @@ def test_scores_lie_on_lines_between_the_middles() -> None:
 
 
 def test_a_video_is_scored_by_its_nodes() -> None:
-    seen, scorer = video(), model(steps_per_node=4)
+    seen, scorer = video(70), model(steps_per_node=4)
     scores = score_video(seen, model=scorer, top_k=3)
     with torch.inference_mode():
         expected = scorer(in_nodes(inputs_from(seen), 4)).scores[0].numpy()
-    np.testing.assert_allclose(scores.scores, to_steps(expected, 21, 4), atol=1e-6)
-    chosen = middles(21, 4)
-    assert scores.neighbours.shape == (21, 3) and set(scores.neighbours.flat) <= set(chosen)
+    np.testing.assert_allclose(scores.scores, to_steps(expected, 70, 4), atol=1e-6)
+    chosen = middles(70, 4)
+    assert scores.neighbours.shape == (70, 3) and set(scores.neighbours.flat) <= set(chosen)
     assert (scores.neighbours[:4] == scores.neighbours[0]).all()
     assert scores.object_weights is not None
     assert set(np.flatnonzero(scores.object_weights.any(1))) <= set(chosen)
     assert scores.object_weights.any()
+
+
+def test_a_short_video_has_shorter_nodes() -> None:
+    assert [node_size(n, 8) for n in (1, 20, 40, 100, 128, 9000)] == [1, 2, 5, 8, 8, 8]
+    seen, scorer = video(20), model(steps_per_node=8)
+    with torch.inference_mode():
+        expected = scorer(in_nodes(inputs_from(seen), 2)).scores[0].numpy()
+    scores = score_video(seen, model=scorer).scores
+    np.testing.assert_allclose(scores, to_steps(expected, 20, 2), atol=1e-6)
 
 
 def test_training_learns_from_nodes_and_is_judged_by_steps() -> None:
@@ -83,9 +93,9 @@ def test_training_learns_from_nodes_and_is_judged_by_steps() -> None:
     examples = []
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        wave = np.repeat(rng.standard_normal(12), 8).astype(np.float32)
-        seen = video(96, seed=seed)
-        seen.features[:, 0] = wave + rng.standard_normal(96)
+        wave = np.repeat(rng.standard_normal(20), 8).astype(np.float32)
+        seen = video(160, seed=seed)
+        seen.features[:, 0] = wave + rng.standard_normal(160)
         rating = (wave - wave.min()) / np.ptp(wave)
         examples.append(Example(f"v{seed}", inputs_from(seen), None, torch.from_numpy(rating)))
     settings = {

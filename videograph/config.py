@@ -84,7 +84,7 @@ class ModelConfig:
     """Width of the word features; 0 builds the model without language."""
     steps_per_node: int = 1
     """Steps that become one node of the temporal graph, scores lying on lines between their middles: 8 are
-    the 4 s in which people judge; 1 tells every sampled frame apart."""
+    the 4 s in which people judge; 1 tells every sampled frame apart. Fewer in videos of under 8 nodes."""
     width: int = 256
     """Common node width: wide enough for pooled image features, small enough to train on 40 videos."""
     n_recursions: int = 3

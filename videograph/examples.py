@@ -12,9 +12,9 @@ from torch import Tensor
 from videograph.config import ModelConfig
 from videograph.datasets import BenchmarkVideo, Dataset
 from videograph.errors import UsageError, VideographError
+from videograph.inputs import Inputs, collate, inputs_from
 from videograph.losses import Target
-from videograph.model import Inputs, collate, inputs_from
-from videograph.nodes import in_nodes, means, middles
+from videograph.nodes import in_nodes, means, middles, node_size
 from videograph.records import Words
 from videograph.summary import DEFAULT_SHARE, select
 
@@ -65,9 +65,10 @@ class Example:
         moved = {name: None if x is None else x.to(device) for name, x in said.items()}
         return replace(self, inputs=self.inputs.to(device), **moved)
 
-    def in_nodes(self, size: int) -> Example:
+    def in_nodes(self, steps_per_node: int) -> Example:
         """The same with a node for every so many steps, to learn from; a node is a key frame if half of
         its steps are, and shows a concept if one of them does."""
+        size = node_size(self.n_steps, steps_per_node)
         if size == 1:
             return self
         n, rows = (

@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from videograph.config import ModelConfig, TrainConfig
 from videograph.errors import UsageError, VideographError
 from videograph.examples import Example, batch_of, keyframe_share, model_config
+from videograph.inputs import Inputs
 from videograph.losses import (
     COLLAPSED_SPREAD,
     SUPERVISED,
@@ -31,8 +32,8 @@ from videograph.losses import (
     total_loss,
 )
 from videograph.metrics import rank_correlation
-from videograph.model import Inputs, Output, VideoGraph
-from videograph.nodes import in_nodes, to_steps
+from videograph.model import Output, VideoGraph
+from videograph.nodes import in_nodes, node_size, to_steps
 from videograph.records import Hook, no_hook
 
 TARGETS = {
@@ -294,7 +295,7 @@ class Learner:
 
     def _score(self, example: Example) -> tuple[Output, np.ndarray]:
         """What the model that is kept says of a video's nodes, and its scores at every step."""
-        size = self.plan.model.steps_per_node
+        size = node_size(example.n_steps, self.plan.model.steps_per_node)
         inputs = in_nodes(example.inputs, size)
         output = predict(self.kept, inputs, self.plan.train.seed)
         scores = output.scores[0].double().cpu().numpy()

@@ -2,7 +2,8 @@
 
 A model whose `ModelConfig.steps_per_node` is above 1 reads runs of so many steps as the nodes of its
 temporal graph: their mean frame, the objects of their middle step, what is said at any of them. Its scores
-come back to the steps along straight lines between the middles of the nodes.
+come back to the steps along straight lines between the middles of the nodes. A short video has shorter
+runs, or its curve would be a line between two nodes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from videograph.model import Inputs
+from videograph.inputs import Inputs
 from videograph.spill import ROWS_AT_ONCE, empty, pieces
+
+LEAST_NODES = 8
+"""Nodes that a video has before they grow to `steps_per_node`: half a minute at 2 steps a second, 8 a node."""
+
+
+def node_size(n_steps: int, most: int) -> int:
+    """Steps in each node of a video, at least 1 and at most `most`."""
+    return max(1, min(most, n_steps // LEAST_NODES))
 
 
 def node_of(n_steps: int, size: int) -> np.ndarray:

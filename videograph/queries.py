@@ -15,8 +15,8 @@ import torch
 from videograph.datasets import Dataset, Query, QueryVideo
 from videograph.datasets.qfvs import best_shots, concept_vectors, n_chosen
 from videograph.examples import Example
+from videograph.inputs import Inputs
 from videograph.metrics import semantic_matching
-from videograph.model import Inputs
 
 
 def query_examples(dataset: Dataset, keys: Iterable[str] | None = None) -> list[Example]:

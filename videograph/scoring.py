@@ -12,8 +12,9 @@ from torch import Tensor
 
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges
-from videograph.model import Inputs, VideoGraph, inputs_from, words_for
-from videograph.nodes import in_nodes, middles, node_of, to_steps
+from videograph.inputs import Inputs, inputs_from, words_for
+from videograph.model import VideoGraph
+from videograph.nodes import in_nodes, middles, node_of, node_size, to_steps
 from videograph.records import Scores, VideoFeatures, Words
 from videograph.relevance import Guide, guided
 from videograph.training_free import score_training_free
@@ -96,7 +97,8 @@ def _admit_objects(model: VideoGraph, features: VideoFeatures) -> None:
 @torch.inference_mode()
 def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Scores:
     was_training, config = model.training, model.config
-    n_steps, size = inputs.features.shape[1], config.steps_per_node
+    n_steps = inputs.features.shape[1]
+    size = node_size(n_steps, config.steps_per_node)
     inputs = in_nodes(inputs, size)
     order = torch.arange(inputs.features.shape[1])
     if config.shuffle_frames:

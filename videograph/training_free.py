@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from videograph.attention import LONG_STEPS, by_steps, long_empty
 from videograph.config import ModelConfig
 from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, unit
-from videograph.model import Inputs
+from videograph.inputs import Inputs
 from videograph.records import Scores, Words
 from videograph.relevance import Guide
 from videograph.spill import pieces
@@ -73,20 +73,7 @@ def score_training_free(
     asked = _asked(len(frames), guide)
     z, surprise, edges = frames, torch.zeros(len(frames)), None
     for g in pooled:
-        y = _of_steps(
-            len(z),
-            lambda at, z=z, g=g: _unless_noise(
-                torch.cat(
-                    [
-                        z[at, : frames.shape[1]] + frames[at],
-                        OBJECT_SHARE * g[at],
-                        said[at],
-                        asked[at],
-                    ],
-                    -1,
-                )
-            ),
-        )  # Eq. 7
+        y = _joined(z, frames, g, said, asked)  # Eq. 7
         edges = _training_free_edges(y, runs)  # Eq. 8
         heard = edges.aggregate(y[None])[0]
         for at in _chunks(len(y)):
@@ -286,6 +273,17 @@ def _principal_objects(features: Tensor, mask: Tensor, runs: _Runs | None = None
         real[at] = 0
         real[at][mask[at]] = rows if probe is None else rows @ probe
     return real
+
+
+def _joined(z: Tensor, frames: Tensor, pooled: Tensor, said: Tensor, asked: Tensor) -> Tensor:
+    """What a node was and its frame show, its objects, words and question, side by side."""
+    width = frames.shape[1]
+
+    def make(at: slice) -> Tensor:
+        own = [z[at, :width] + frames[at], OBJECT_SHARE * pooled[at], said[at], asked[at]]
+        return _unless_noise(torch.cat(own, -1))
+
+    return _of_steps(len(z), make)
 
 
 def _of_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ standing out; a region's features are the mean of the network's finer map over i
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -34,7 +35,6 @@ class EmbeddedEncoder:
     """Sees through our own network, and boxes what moves or stands out; see the module."""
 
     frame_side = FRAME_SIDE
-
     dim, object_dim = DIM, OBJECT_DIM
 
     def __init__(self, weights: bytes, version: str, n_objects: int = 8) -> None:
@@ -74,15 +74,23 @@ class EmbeddedEncoder:
 
     def prepare(self) -> None:
         """Load what the first frames need, while they are decoded: torch alone takes a second."""
-        _ = self._network
+        with suppress(VideographError):  # told when there is a frame to encode
+            _ = self._network
 
     @cached_property
     def _network(self) -> EmbeddedNetwork:
+        from safetensors import SafetensorError
         from safetensors.torch import load as load_tensors
 
         from videograph.encoders._embedded_network import load_network
 
-        return load_network(load_tensors(self._weights))
+        try:
+            return load_network(load_tensors(self._weights))
+        except (SafetensorError, RuntimeError) as error:
+            raise VideographError(
+                f"the weights of {self.name} are damaged, or of another network ({_first_line(error)}). "
+                'Make them again with recipes/train_embedded.py, or use the encoder "builtin".'
+            ) from error
 
     def _fill_objects(
         self, seen: Encoded, step: int, feature_map: np.ndarray, view: View, before: View | None
@@ -97,6 +105,10 @@ class EmbeddedEncoder:
         seen.object_kinds[step, :n] = [region.kind for region in regions]
         seen.object_boxes[step, :n] = boxes
         seen.object_features[step, :n] = _box_means(feature_map, boxes)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0].strip().rstrip(":.")
 
 
 def _box_means(feature_map: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -121,7 +133,7 @@ def load(n_objects: int = 8, weights: str | Path | None = None) -> EmbeddedEncod
 
     Raises:
         UsageError: `n_objects` is below 1.
-        VideographError: the weights cannot be read.
+        VideographError: the weights cannot be read. Whether they are whole shows with the first frame.
     """
     source = files("videograph.encoders").joinpath(_WEIGHTS) if weights is None else Path(weights)
     try:

@@ -22,7 +22,7 @@ class Stamps:
         """How many were added."""
         self._newest = array("q")
         self._older = Rows()
-        self._last_of_older = -1
+        self._last_of_older: int | None = None
         self._in_order = True  # no block begins before the end of the one before it
 
     def append(self, ticks: int) -> None:
@@ -42,7 +42,8 @@ class Stamps:
         block = ordered[:n]
         self._newest = array("q", ordered[n:].tobytes())
         if len(block):
-            self._in_order &= int(block[0]) > self._last_of_older
+            last = self._last_of_older
+            self._in_order &= last is None or int(block[0]) > last
             self._last_of_older = int(block[-1])
             self._older.add(block)
 
@@ -67,4 +68,6 @@ class Stamps:
 def _each_once(ticks: np.ndarray) -> np.ndarray:
     """Sorted, each once: as `np.unique`, which is ten times slower for what is nearly sorted."""
     ordered = np.sort(ticks)
-    return ordered[np.diff(ordered, prepend=-1) > 0]  # ticks count from 0
+    is_new = np.ones(len(ordered), bool)
+    is_new[1:] = ordered[1:] > ordered[:-1]
+    return ordered[is_new]
