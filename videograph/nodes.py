@@ -18,7 +18,7 @@ from videograph.inputs import Inputs
 from videograph.spill import ROWS_AT_ONCE, empty, pieces
 
 LEAST_NODES = 8
-"""Nodes that a video has before they grow to `steps_per_node`: half a minute at 2 steps a second, 8 a node."""
+"""Nodes that a video has before they grow to `steps_per_node`: half a minute at 2 steps a second."""
 
 
 def node_size(n_steps: int, most: int) -> int:
