@@ -16,7 +16,7 @@ STREET = (
     ("config", "metrics", "attention", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
     ("losses", "checkpoint", "inputs", "shots", "summary", "relevance", "moments", "sample"),
-    ("model", "reasons", "labels", "video", "encoders.*", "datasets.*"),
+    ("model", "runs", "reasons", "labels", "video", "encoders.*", "datasets.*"),
     ("features", "objects", "language", "training_free", "nodes", "exporters.*"),
     ("examples",),
     ("scoring", "queries", "learn", "packed"),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from videograph import attention, graph, packed, spill, training_free
+from videograph import attention, graph, inputs, packed, spill, training_free
 from videograph.config import ModelConfig
 from videograph.encoders import load_encoder
 from videograph.features import extract
@@ -46,7 +45,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 def all_spilled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever is longer than a few numbers goes to disk, and is worked on in small pieces."""
     monkeypatch.setattr(spill, "SPILL_BYTES", 64)
-    for room in (attention, graph, training_free):
+    for room in (attention, graph, inputs, training_free):
         monkeypatch.setattr(room, "LONG_STEPS", 16)
     monkeypatch.setattr(attention, "STEPS_AT_A_TIME", 24)
     monkeypatch.setattr(training_free, "STEPS_AT_A_TIME", 24)
@@ -288,30 +287,6 @@ def test_without_training_scores_are_the_same_in_pieces(
     np.testing.assert_allclose(in_pieces.scores, at_once.scores, atol=1e-5)
     assert in_pieces.object_weights is not None and at_once.object_weights is not None
     np.testing.assert_allclose(in_pieces.object_weights, at_once.object_weights, atol=1e-5)
-
-
-def test_steps_that_show_the_same_are_one_node_of_the_same_graph(
-    seen: VideoFeatures, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And their strongest edges lead elsewhere."""
-    times = np.random.default_rng(0).integers(3, 9, seen.n_steps)
-    rows = np.repeat(np.arange(seen.n_steps), times)
-    n = len(rows)
-    long = replace(
-        seen, picks=np.arange(n), seconds=np.arange(n) / 2, n_frames=n,
-        **{name: getattr(seen, name)[rows] for name in
-           ("features", "object_features", "object_mask", "object_boxes", "object_kinds", "contrast")},
-        cut_frames=None,
-    )  # fmt: skip
-    one_by_one = score_video(long)
-    monkeypatch.setattr(training_free, "LONG_STEPS", 16)
-    together = score_video(long)
-    np.testing.assert_allclose(together.scores, one_by_one.scores, atol=1e-5)
-    assert together.neighbours.max() < n and (together.neighbours[:, 0] >= 0).all()
-    own = np.abs(long.features[together.neighbours[:, 0]] - long.features).max(1)
-    assert (own > 0).all()
-    weight = one_by_one.neighbour_weights.sum(1) - together.neighbour_weights.sum(1)
-    assert (weight > -1e-5).all()
 
 
 def test_shots_are_the_same_in_pieces(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

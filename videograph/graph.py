@@ -69,6 +69,15 @@ class Edges:
             return torch.full(self.q.shape[:-2], self.q.shape[-2], device=self.q.device)
         return self.mask.sum(-1)
 
+    def counting(self, counts: Tensor | None) -> Edges:
+        """The graph in which each node stands for so many equal ones, (..., n): log n more in each row's
+        softmax, as one more number of the inner product. None: one each."""
+        if counts is None:
+            return self
+        more = counts.log()[..., None]
+        q = torch.cat([self.q, 1 / self.scale.expand_as(more)], -1)
+        return Edges(q, torch.cat([self.r, more], -1), self.scale, self.mask)
+
     def dense(self) -> Tensor:
         """The adjacency itself, (..., n, n); rows and columns of padded nodes are 0."""
         logits = self._asks() @ self.r.transpose(-1, -2)

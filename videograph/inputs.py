@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videograph.attention import LONG_STEPS, long_empty
 from videograph.records import VideoFeatures, Words
+from videograph.spill import pieces
+
+TAKEN_AT_A_TIME = 128
+"""Steps that are picked out of a long video before its pages are given back."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Inputs:
     """Text features, (B, M, word_dim) float32."""
     word_mask: Tensor | None = None
     """True for usable words, (B, M) bool, or (B, T, M) for words with times."""
+    counts: Tensor | None = None
+    """How many equal steps each one stands for, (B, T) float32; None: one each."""
 
     def to(self, device: torch.device | str) -> Inputs:
         """The same batch on another device."""
@@ -48,16 +55,32 @@ class Inputs:
 
     def between(self, start: int, end: int) -> Inputs:
         """Steps from start to one before end; words without times stay."""
+        return self._of_steps(lambda x: x[:, start:end])
+
+    def at(self, chosen: Tensor) -> Inputs:
+        """Some steps, (n,) int64; words without times stay. Of a long video piece by piece: around each
+        of them the system reads sixteen pages."""
+        return self._of_steps(lambda x: _rows_at(x, chosen))
+
+    def _of_steps(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         timed = self.word_mask is not None and self.word_mask.ndim == 3
-        whole = {"word_features": self.word_features}
+        whole: dict[str, Any] = {"word_features": self.word_features}
         whole |= {} if timed else {"word_mask": self.word_mask}
-        cut = replace(self, **dict.fromkeys(whole))._map(lambda x: x[:, start:end])
-        return replace(cut, **whole)
+        return replace(replace(self, **dict.fromkeys(whole))._map(change), **whole)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         changed: dict[str, Any] = {k: v if v is None else change(v) for k, v in values.items()}
         return Inputs(**changed)
+
+
+def _rows_at(x: Tensor, chosen: Tensor) -> Tensor:
+    if torch.is_grad_enabled() or x.shape[1] <= LONG_STEPS:
+        return x[:, chosen]
+    taken = long_empty(x, len(x), len(chosen), *x.shape[2:])
+    for at in pieces(len(chosen), TAKEN_AT_A_TIME):
+        taken[:, at] = x[:, chosen[at]]
+    return taken
 
 
 def inputs_from(features: VideoFeatures, words: Words | None = None) -> Inputs:

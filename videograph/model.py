@@ -306,7 +306,7 @@ class VideoGraph(nn.Module, Checkpointed):
                 if lean:
                     edges = None
                     temporal.clear()
-                edges = self._temporal_edges(step.relation, read, mask)  # Eq. 8
+                edges = self._temporal_edges(step.relation, read, mask, inputs.counts)  # Eq. 8
             nodes = step.convolve.long(read, edges, mask)  # z^k, Eq. 9
             temporal.append(edges)
         if self.late is not None and self.late_norm is not None and words is not None:
@@ -339,13 +339,20 @@ class VideoGraph(nn.Module, Checkpointed):
         kind = self.config.temporal_edges
         return kind == "sparse" or (kind == "auto" and n_steps > self.config.full_steps)
 
+    def joins_equals(self) -> bool:
+        """Whether equal steps may be one that counts for all (see `runs`): where only what they show
+        tells them apart, and every step sees every other."""
+        config = self.config
+        by_time = config.time_encoding != "none" or config.shuffle_frames
+        return not by_time and config.temporal_edges != "sparse"
+
     def _temporal_edges(
-        self, relation: Relation | None, nodes: Tensor, mask: Tensor | None
+        self, relation: Relation | None, nodes: Tensor, mask: Tensor | None, counts: Tensor | None
     ) -> Edges | SparseEdges:
         assert relation is not None
         if self.is_sparse(nodes.shape[1]):
             return relation.sparse(nodes, mask, self.config)
-        return relation(nodes, mask)
+        return relation(nodes, mask).counting(counts)
 
     def _words(self, inputs: Inputs) -> tuple[Tensor | None, Tensor | None]:
         if self.project_words is None or inputs.word_features is None:
@@ -485,8 +492,9 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
     if not bool(mask.all()):
         features = features.masked_fill(~mask[..., None], 0.0)
     if config.centre_features:
-        n_real = mask.sum(1).clamp(min=1)[:, None, None]
-        mean = sum(features[:, at].sum(1, keepdim=True) for at in _few(features)) / n_real
+        counts = inputs.counts
+        n_real = (mask if counts is None else counts).sum(1).clamp(min=1)[:, None, None]
+        mean = sum(_total(features, counts, at) for at in _few(features)) / n_real
         whole = features
         features = by_steps(mask.shape[1], lambda at: (whole[:, at] - mean) * mask[:, at, None])
     words = inputs.word_features
@@ -494,6 +502,13 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
         used = inputs.word_mask if inputs.word_mask.ndim == 2 else inputs.word_mask.any(1)
         words = words.masked_fill(~used[..., None], 0.0)
     return replace(inputs, features=features, word_features=words)
+
+
+def _total(features: Tensor, counts: Tensor | None, at: slice) -> Tensor:
+    """Sum of some steps' features, each as often as it counts, (B, 1, dim)."""
+    if counts is None:
+        return features[:, at].sum(1, keepdim=True)
+    return counts[:, None, at] @ features[:, at]
 
 
 def _few(features: Tensor) -> Iterator[slice]:

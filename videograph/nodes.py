@@ -51,16 +51,12 @@ def in_nodes(inputs: Inputs, size: int) -> Inputs:
         return inputs
     n_steps = inputs.features.shape[1]
     chosen = torch.from_numpy(middles(n_steps, size)).to(inputs.features.device)
-    changed: dict[str, Tensor | None] = {
-        "features": _frames(inputs.features[0], size)[None],
-        "frame_mask": inputs.frame_mask[:, chosen],
-    }
-    for name in ("object_features", "object_mask"):
-        value = getattr(inputs, name)
-        changed[name] = None if value is None else value[:, chosen]
-    if inputs.word_mask is not None and inputs.word_mask.ndim == 3:
-        changed["word_mask"] = (means(inputs.word_mask[0].float(), size) > 0)[None]
-    return replace(inputs, **changed)
+    frames, said = _frames(inputs.features[0], size)[None], inputs.word_mask
+    if said is not None and said.ndim == 3:
+        said = (means(said[0].float(), size) > 0)[None]
+    whole = {"features": inputs.features[..., :0], "word_mask": None}
+    nodes = replace(inputs, **whole).at(chosen)
+    return replace(nodes, features=frames, word_mask=said)
 
 
 def _frames(features: Tensor, size: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from videograph.model import VideoGraph
 from videograph.nodes import in_nodes, middles, node_of, node_size, to_steps
 from videograph.records import Scores, VideoFeatures, Words
 from videograph.relevance import Guide, guided
+from videograph.runs import Runs, first_of, found_runs
+from videograph.spill import ROWS_AT_ONCE, rows_at, zeros
 from videograph.training_free import score_training_free
 
 
@@ -52,17 +54,30 @@ def score_video(
         scores = score_training_free(inputs_from(features, words), words, top_k, guide)
     else:
         members = [model] if isinstance(model, VideoGraph) else model
-        scores = _together([_said_by(m, features, words, seed, top_k) for m in members])
+        scores = _together(_said_by(members, features, words, seed, top_k))
     return scores if guide is None else _led(scores, guide)
 
 
 def _said_by(
-    model: VideoGraph, features: VideoFeatures, words: Words | None, seed: int, top_k: int
-) -> Scores:
-    model.origin.admit(features.encoder)
-    _admit_objects(model, features)
-    heard = words_for(model.config.language, words)
-    return _score_with(model, inputs_from(features, heard), seed, top_k)
+    members: Sequence[VideoGraph],
+    features: VideoFeatures,
+    words: Words | None,
+    seed: int,
+    top_k: int,
+) -> list[Scores]:
+    """What each says, edges only of the first; nodes are made once for those that read alike."""
+    for model in members:
+        model.origin.admit(features.encoder)
+        _admit_objects(model, features)
+    found, kind, nodes = list[Scores](), None, None
+    for model in members:
+        config = model.config
+        alike = config.language, config.steps_per_node, config.full_steps, model.joins_equals()
+        if nodes is None or alike != kind:
+            kind = alike
+            nodes = _nodes_for(model, inputs_from(features, words_for(config.language, words)))
+        found.append(_score_with(model, nodes, seed, None if found else top_k))
+    return found
 
 
 def _together(found: Sequence[Scores]) -> Scores:
@@ -94,51 +109,84 @@ def _admit_objects(model: VideoGraph, features: VideoFeatures) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Nodes:
+    """A video as a model reads it."""
+
+    inputs: Inputs
+    n_steps: int
+    size: int
+    """Steps of a node."""
+    runs: Runs | None
+    """Nodes that are one, because they show the same."""
+
+    @property
+    def number(self) -> np.ndarray:
+        """Row of `inputs` that each node is, (n_nodes,) int64."""
+        if self.runs is None:
+            return np.arange(self.inputs.features.shape[1])
+        return self.runs.number.numpy()
+
+
 @torch.inference_mode()
-def _score_with(model: VideoGraph, inputs: Inputs, seed: int, top_k: int) -> Scores:
-    was_training, config = model.training, model.config
+def _nodes_for(model: VideoGraph, inputs: Inputs) -> _Nodes:
     n_steps = inputs.features.shape[1]
-    size = node_size(n_steps, config.steps_per_node)
+    size = node_size(n_steps, model.config.steps_per_node)
     inputs = in_nodes(inputs, size)
+    runs = None
+    if model.joins_equals():
+        n_nodes, most = inputs.features.shape[1], model.config.full_steps
+        runs = found_runs(inputs, n_nodes - 1 if n_nodes <= most else min(n_nodes // 2, most))
+    return _Nodes(inputs if runs is None else first_of(inputs, runs), n_steps, size, runs)
+
+
+@torch.inference_mode()
+def _score_with(model: VideoGraph, nodes: _Nodes, seed: int, top_k: int | None) -> Scores:
+    """What it says of the steps; with `top_k` None the scores alone."""
+    was_training, inputs = model.training, nodes.inputs
     order = torch.arange(inputs.features.shape[1])
-    if config.shuffle_frames:
+    if model.config.shuffle_frames:
         inputs, order = inputs.shuffled(seed)
     output = model.eval()(inputs.to(model.classify.weight.device))
     model.train(was_training)
     back = order.argsort()
-    columns, weights = _strongest(output.temporal, len(order), top_k)
-    columns = torch.where(columns >= 0, order[columns], -1)
-    pooled = output.object_weights
+    columns, weights = _strongest(output.temporal, len(order), top_k or 0)
+    columns, weights = torch.where(columns >= 0, order[columns], -1)[back], weights[back]
+    if nodes.runs is not None:
+        columns, weights = nodes.runs.edges(columns, weights)
+    pooled = None if top_k is None else output.object_weights
     scores = Scores(
         scores=output.scores.cpu()[0, back].numpy(),
-        neighbours=columns[back].numpy(),
-        neighbour_weights=weights[back].numpy(),
+        neighbours=columns.numpy(),
+        neighbour_weights=weights.numpy(),
         object_weights=None if pooled is None else pooled.cpu()[0, back].numpy(),
         form=model.origin.name or "model",
         active=_active(model, inputs),
     )
-    return scores if size == 1 else _at_steps(scores, n_steps, size)
+    return scores if nodes.size == 1 and nodes.runs is None else _at_steps(scores, nodes)
 
 
-def _at_steps(nodes: Scores, n_steps: int, size: int) -> Scores:
+def _at_steps(found: Scores, nodes: _Nodes) -> Scores:
     """What is said of nodes, said of their steps; a node's neighbours are the others' middle steps."""
-    number, chosen = node_of(n_steps, size), middles(n_steps, size)
-    weights = nodes.object_weights
+    n_steps, size, row = nodes.n_steps, nodes.size, nodes.number
+    number, chosen = row[node_of(n_steps, size)], middles(n_steps, size)
+    weights = found.object_weights
     if weights is not None:  # the model saw the objects of the middle steps only
-        seen = np.zeros((n_steps, weights.shape[1]), weights.dtype)
-        seen[chosen] = weights
+        seen = zeros((n_steps, weights.shape[1]), weights.dtype)
+        seen[chosen] = weights[row]
         weights = seen
+    neighbours = np.where(found.neighbours >= 0, chosen[found.neighbours], -1)
     return replace(
-        nodes,
-        scores=to_steps(nodes.scores, n_steps, size),
-        neighbours=np.where(nodes.neighbours >= 0, chosen[nodes.neighbours], -1)[number],
-        neighbour_weights=nodes.neighbour_weights[number],
+        found,
+        scores=to_steps(found.scores[row], n_steps, size),
+        neighbours=rows_at(neighbours, number, ROWS_AT_ONCE),
+        neighbour_weights=rows_at(found.neighbour_weights, number, ROWS_AT_ONCE),
         object_weights=weights,
     )
 
 
 def _strongest(temporal: Sequence[Edges | SparseEdges], n: int, k: int) -> tuple[Tensor, Tensor]:
-    if not temporal:
+    if not temporal or not k:
         return torch.full((n, k), -1), torch.zeros(n, k)
     top = temporal[-1].top(k)
     return top.columns[0].cpu(), top.weights[0].cpu()

@@ -212,10 +212,16 @@ def mean(rows: np.ndarray) -> np.ndarray:
     return (total / len(rows)).astype(np.float32)
 
 
-def rows_at(array: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """`array[places]`, piece by piece: around each of them the system reads sixteen pages."""
-    taken = np.empty((len(places), *array.shape[1:]), array.dtype)
-    for at in pieces(len(places), 64):
+def rows_at(array: np.ndarray, places: np.ndarray, n_at_once: int = 64) -> np.ndarray:
+    """`array[places]`, piece by piece: around each of them the system reads sixteen pages.
+
+    Args:
+        array: (n_rows, ...).
+        places: rows that are taken, (n,); the result lies on disk if it is large.
+        n_at_once: rows of a piece, more where they lie side by side.
+    """
+    taken = empty((len(places), *array.shape[1:]), array.dtype)
+    for at in pieces(len(places), n_at_once):
         taken[at] = array[places[at]]
     return taken
 

@@ -6,7 +6,6 @@ Equation numbers are those of docs/method.md. Letters: T steps, N objects, M wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import rankdata
@@ -19,6 +18,7 @@ from videograph.graph import Edges, SparseEdges, masked_softmax, sparse_edges, u
 from videograph.inputs import Inputs
 from videograph.records import Scores, Words
 from videograph.relevance import Guide
+from videograph.runs import Runs, first_of, found_runs
 from videograph.spill import pieces
 
 TRAINING_FREE_SCALE = 1.0
@@ -65,8 +65,8 @@ def score_training_free(
     features = inputs.features[0]
     runs = None
     if words is None and not _asked(1, guide).shape[1]:
-        runs = _found_runs(inputs)
-        inputs = inputs if runs is None else _first_of(inputs, runs)
+        runs = found_runs(inputs, min(len(features) // 2, ModelConfig(1).full_steps))
+        inputs = inputs if runs is None else first_of(inputs, runs)
     frames = _principal_frames(inputs.features[0], runs)  # f, (T, d)
     pooled, weights = _training_free_objects(inputs, runs)  # g^1..g^K
     said = WORD_SHARE * _said(inputs, words)
@@ -134,76 +134,15 @@ def _standard(x: Tensor) -> Tensor:
     return (x - x.mean()) / spread if float(spread) > 1e-6 else torch.zeros_like(x)
 
 
-def _training_free_edges(nodes: Tensor, runs: _Runs | None = None) -> Edges | SparseEdges:
+def _training_free_edges(nodes: Tensor, runs: Runs | None = None) -> Edges | SparseEdges:
     config, y, scale = ModelConfig(1), nodes[None], nodes.new_tensor(TRAINING_FREE_SCALE)
-    if runs is not None:  # softmax(q r + log n) is that over n equal nodes
-        q = torch.cat([nodes, torch.ones(len(nodes), 1)], -1)
-        r = torch.cat([nodes, runs.lengths.log()[:, None] / TRAINING_FREE_SCALE], -1)
-        return Edges(q[None], r[None], scale)
     if len(nodes) <= config.full_steps:
-        return Edges(y, y, scale)
+        return Edges(y, y, scale).counting(None if runs is None else runs.lengths[None])
     return sparse_edges(y, y, scale, None, window=config.window, n_landmarks=config.n_landmarks)
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Steps that show what the step before shows: one node with a weight.
-
-    In the full graph equal nodes hear and say the same at each recursion, so that this is the same graph;
-    but a node's strongest edges lead to what differs from it, not to the same picture a step later.
-    """
-
-    number: Tensor
-    """Node of each step, (T,) int64."""
-    first: Tensor
-    """First step of each node, (n,) int64."""
-    lengths: Tensor
-    """Steps of each, (n,) float32."""
-
-    def edges(self, columns: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Edges to nodes as edges to one step of each, the middle one; -1 stays -1."""
-        length = self.lengths[columns]
-        middle = self.first[columns] + (length / 2).long()
-        return torch.where(columns < 0, columns, middle), weights / length
-
-
-def _found_runs(inputs: Inputs) -> _Runs | None:
-    """Runs of equal steps, where a long video has so many that the full graph over them is affordable."""
-    features, n = inputs.features[0], inputs.features.shape[1]
-    if n <= LONG_STEPS:
-        return None
-    told = [features]
-    if inputs.object_features is not None and inputs.object_mask is not None:
-        told += [inputs.object_features[0].flatten(1), inputs.object_mask[0]]
-    is_new = torch.ones(n, dtype=torch.bool)
-    for at in _chunks(n - 1):
-        pairs = ((x[at.start + 1 : at.stop + 1], x[at]) for x in told)
-        is_new[at.start + 1 : at.stop + 1] = torch.stack([(a != b).any(1) for a, b in pairs]).any(0)
-    first = is_new.nonzero()[:, 0]
-    if len(first) > min(n // 2, ModelConfig(1).full_steps):
-        return None
-    lengths = torch.diff(first, append=first.new_tensor([n])).float()
-    return _Runs(is_new.cumsum(0) - 1, first, lengths)
-
-
-def _first_of(inputs: Inputs, runs: _Runs) -> Inputs:
-    """What is seen at the first step of each run."""
-
-    def taken(x: Tensor | None) -> Tensor | None:
-        return (
-            None if x is None else _of_steps(len(runs.first), lambda at: x[0, runs.first[at]])[None]
-        )
-
-    return replace(
-        inputs,
-        features=_of_steps(len(runs.first), lambda at: inputs.features[0, runs.first[at]])[None],
-        object_features=taken(inputs.object_features),
-        object_mask=taken(inputs.object_mask),
-    )
-
-
 def _training_free_objects(
-    inputs: Inputs, runs: _Runs | None = None
+    inputs: Inputs, runs: Runs | None = None
 ) -> tuple[list[Tensor], Tensor | None]:
     """g^1..g^K: objects after each spatial graph, pooled with most weight on what the video seldom shows."""
     n_recursions = ModelConfig.n_recursions
@@ -230,7 +169,7 @@ def _training_free_objects(
     return pooled, weights
 
 
-def _principal_frames(features: Tensor, runs: _Runs | None = None) -> Tensor:
+def _principal_frames(features: Tensor, runs: Runs | None = None) -> Tensor:
     """As `_principal(_centred(features))`, a chunk of steps at a time: a day's features are large."""
     mean = _mean(features, runs)
     some = _every(features, N_SAMPLED, runs) if len(features) else features
@@ -258,7 +197,7 @@ def _change(features: Tensor) -> Tensor:
     return change
 
 
-def _principal_objects(features: Tensor, mask: Tensor, runs: _Runs | None = None) -> Tensor:
+def _principal_objects(features: Tensor, mask: Tensor, runs: Runs | None = None) -> Tensor:
     """As `_principal(_centred(...))` of all real objects, a chunk of steps at a time, (T, N, d)."""
     mean = features.new_zeros(features.shape[-1], dtype=torch.float32)
     for at in _chunks(len(features)):
@@ -291,7 +230,7 @@ def _of_steps(n_steps: int, make: Callable[[slice], Tensor]) -> Tensor:
     return by_steps(n_steps, lambda at: make(at)[None])[0]
 
 
-def _every(rows: Tensor, n_sampled: int, runs: _Runs | None = None) -> Tensor:
+def _every(rows: Tensor, n_sampled: int, runs: Runs | None = None) -> Tensor:
     """Rows of evenly chosen steps, taken piece by piece: a page of each would be all that is on disk."""
     if runs is not None:
         return rows[runs.number[:: -(-len(runs.number) // n_sampled)]]
@@ -302,7 +241,7 @@ def _every(rows: Tensor, n_sampled: int, runs: _Runs | None = None) -> Tensor:
     return torch.cat([rows[at][::stride].clone() for at in pieces(len(rows), at_once)])
 
 
-def _mean(rows: Tensor, runs: _Runs | None = None) -> Tensor:
+def _mean(rows: Tensor, runs: Runs | None = None) -> Tensor:
     """Mean over all steps, of many a piece at a time."""
     if len(rows) <= LONG_STEPS and runs is None:
         return rows.mean(0)
@@ -315,7 +254,7 @@ def _mean(rows: Tensor, runs: _Runs | None = None) -> Tensor:
     return (total / n_steps).to(rows.dtype)
 
 
-def _total(objects: Tensor, at: slice, runs: _Runs | None) -> Tensor:
+def _total(objects: Tensor, at: slice, runs: Runs | None) -> Tensor:
     """Sum over some nodes' objects, (T, N, ...) to (...), each as often as it is seen."""
     some = objects[at] if objects.dtype == torch.bool else objects[at].float()
     return (
