@@ -46,7 +46,7 @@ SHORT = ("--runs", "1", "--seconds", "60")
 SECTIONS = {
     "reading": Section("Reading: the whole path beside decoding", "speed.py", RUNS, SHORT),
     "quality": Section("What fast and balanced cost", "quality.py", (), ("--least", "60")),
-    "length": Section("A day of video", "length.py", (), ("--hours", "1", "--kinds", "static")),
+    "length": Section("A day of video", "length.py", RUNS, ("--hours", "1", "--kinds", "static")),
     "seeing": Section("Seeing: a network as encoder", "encode.py", RUNS, ("--runs", "1")),
     "scoring": Section(
         "Scoring: the temporal graph of a day", "temporal_graph.py", (*RUNS, "--layers"),

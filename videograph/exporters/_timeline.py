@@ -20,6 +20,7 @@ from unicodedata import category
 import numpy as np
 
 from videograph.records import ChosenShot, Clock, Summary
+from videograph.spill import pieces
 
 NTSC_FILM, NTSC, NTSC_DOUBLE = Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)
 
@@ -34,6 +35,9 @@ KNOWN_RATES = (
     Fraction(48), Fraction(90), Fraction(100), Fraction(120000, 1001), Fraction(120), Fraction(240),
 )  # fmt: skip
 """Rates that cameras and programs mean when a file's time stamps come near them."""
+
+FRAMES_AT_ONCE = 1 << 17
+"""Frames whose times are looked at together: a day has 2.6 million."""
 
 UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that break lines or files: control, surrogate, line and paragraph separator."""
@@ -242,8 +246,12 @@ def _cuts(
 
 def _drift(clock: Clock, rate: Fraction) -> float:
     """How far, in frames, a frame lies at most from where a constant rate puts its number."""
-    ticks = clock.pts - clock.pts[0]
-    return float(np.abs(ticks * float(clock.time_base * rate) - np.arange(len(ticks))).max())
+    first, per_tick, most = int(clock.pts[0]), float(clock.time_base * rate), 0.0
+    for at in pieces(clock.n_frames, FRAMES_AT_ONCE):
+        ticks = clock.pts[at] - first
+        apart = np.abs(ticks * per_tick - np.arange(at.start, at.stop))
+        most = max(most, float(apart.max()))
+    return most
 
 
 def _usual_step(clock: Clock) -> float:

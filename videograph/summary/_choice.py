@@ -143,11 +143,11 @@ def _keyframe(
     scores: np.ndarray, picks: np.ndarray, contrast: np.ndarray, start: int, end: int
 ) -> tuple[int, int]:
     """Step and frame of the best-scored clear frame of a span, the most central among equals."""
-    off_centre = np.abs(2 * picks - (start + end))
-    inside = np.flatnonzero((picks >= start) & (picks < end))
+    inside = np.arange(*np.searchsorted(picks, (start, end)))
     if len(inside) == 0:
-        step = int(np.argmin(off_centre))
+        step = int(np.argmin(np.abs(2 * picks - (start + end))))
         return step, int(np.clip(picks[step], start, end - 1))
     clear = inside[contrast[inside] >= contrast[inside].max() / 2]
-    step = int(clear[np.lexsort((off_centre[clear], -scores[clear]))[0]])
+    off_centre = np.abs(2 * picks[clear] - (start + end))
+    step = int(clear[np.lexsort((off_centre, -scores[clear]))[0]])
     return step, int(picks[step])

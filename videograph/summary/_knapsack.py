@@ -10,6 +10,10 @@ N_CLOSE_CALLS = 24
 """Items settled exactly for a first bound: enough for a tight one, few enough for no time."""
 
 
+N_BACK = 128
+"""Items on the way back after which the pages that hold it are given back: a day's take 70 MB."""
+
+
 def knapsack(values: np.ndarray, weights: np.ndarray, capacity: float) -> np.ndarray:
     """The subset of greatest value that fits, (n,) bool: exact 0/1 knapsack.
 
@@ -96,6 +100,8 @@ def _undominated(
     chosen = np.zeros(len(values), dtype=bool)
     state, taken = len(total_value) - 1, history.whole()
     for i, start in enumerate(reversed(ends[:-1])):
+        if i % N_BACK == 0:
+            release()
         parent = int(taken[start + state])
         chosen[i] = parent >= 0
         state = parent if parent >= 0 else -1 - parent

@@ -15,6 +15,8 @@ from videograph.summary._knapsack import knapsack, knapsack_many
 
 STEPS_AT_ONCE = 8192
 """Steps whose frames are given their scores at once."""
+SHOTS_AT_ONCE = 256
+"""Shots whose frames are read before their pages are given back."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ def score_shots(frame_scores: np.ndarray, shots: Shots, how: str = "mean_inclusi
     """
     dropped = 1 if how == "mean_drop_last" else 0
     mean = np.zeros((*frame_scores.shape[:-1], shots.n_shots))
-    for i, (start, end) in enumerate(shots.bounds):
-        if end - dropped > start:
-            mean[..., i] = frame_scores[..., start : end - dropped].mean(axis=-1)
+    for at in pieces(shots.n_shots, SHOTS_AT_ONCE):
+        for i, (start, end) in enumerate(shots.bounds[at], at.start):
+            if end - dropped > start:
+                mean[..., i] = frame_scores[..., start : end - dropped].mean(axis=-1)
     return np.floor(1000 * mean) if how == "int1000" else mean
 
 
