@@ -78,6 +78,18 @@ class TestWeights:
             ):
                 damaged.encode(noise(1))
 
+    def test_quick_arithmetic_sees_the_same(self) -> None:
+        from safetensors.torch import load as load_tensors
+
+        file = files("videograph.encoders").joinpath("weights/embedded.safetensors")
+        state, seen = load_tensors(file.read_bytes()), []
+        for precision in (torch.float32, torch.bfloat16):
+            features, maps = see(load_network(state, precision), noise(4))
+            seen.append(np.concatenate([features.ravel(), maps.ravel()]))
+        exact, quick = seen
+        assert not np.array_equal(exact, quick)
+        assert exact @ quick / np.linalg.norm(exact) / np.linalg.norm(quick) > 0.999
+
     def test_sizes_are_those_of_the_network(self, encoder: EmbeddedEncoder) -> None:
         features, maps = see(encoder._network, noise(2))
         assert (encoder.dim, encoder.object_dim) == (features.shape[1], maps.shape[1])
@@ -96,7 +108,7 @@ class TestWeights:
         network.eval()
         images = noise(2, 144, 144)[:, :INPUT_SIDE, :INPUT_SIDE]
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float()
-        folded = see(load_network(folded_state(network)), images)
+        folded = see(load_network(folded_state(network), torch.float32), images)
         with torch.inference_mode():
             for ours, theirs in zip(folded, network.seen(pixels), strict=True):
                 np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)

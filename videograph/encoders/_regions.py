@@ -7,10 +7,14 @@ from typing import NamedTuple, cast
 import numpy as np
 from scipy import fft, ndimage
 
-from videograph.encoders._views import View, Views, deviation_of, mean_of
+from videograph.encoders import Encoded
+from videograph.encoders._views import Views, deviation_of, mean_of
 from videograph.records import OBJECT_KINDS
 
 _GRID, _SALIENT, _MOVING = (OBJECT_KINDS.index(k) for k in ("grid", "salient", "moving"))
+
+AT_ONCE = 8
+"""Frames looked at together: more save no calls worth saving, and their maps outgrow the cache."""
 
 MIN_CHANGE = 0.04  # of full light: above the noise of cameras and codecs
 _MAX_CHANGED = 0.5  # more of the frame than that is a cut, not an object
@@ -120,6 +124,29 @@ def regions_in(views: Views, changes: Changes, n_objects: int) -> list[list[Regi
     return [_strongest(moving + salient, n_objects) or grid for moving, salient in found]
 
 
+def place_regions(
+    seen: Encoded, start: int, views: Views, found: list[list[Region]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Write down mask, kinds and boxes of the regions of consecutive frames.
+
+    Args:
+        seen: filled in from frame `start` on.
+        views: of the frames.
+        found: their regions.
+
+    Returns:
+        Frame and slot of each region in `seen`, and its box in pixels of the small size, (n_regions, 4).
+    """
+    height, width = views.standout.shape[1:]
+    step = start + np.repeat(np.arange(len(found)), [len(regions) for regions in found])
+    slot = np.concatenate([np.arange(len(regions)) for regions in found])
+    boxes = np.array([region.box for regions in found for region in regions])
+    seen.object_mask[step, slot] = True
+    seen.object_kinds[step, slot] = [region.kind for regions in found for region in regions]
+    seen.object_boxes[step, slot] = boxes / np.array([width, height, width, height], np.float32)
+    return step, slot, boxes
+
+
 def _strongest(found: list[Region], n_objects: int) -> list[Region]:
     """The strongest regions without repetitions."""
     found.sort(key=lambda region: -region.strength)
@@ -221,22 +248,3 @@ def _grid(height: int, width: int) -> list[Region]:
     y = [round(k * height / 3) for k in range(4)]
     order = [(1, 1), (0, 1), (1, 0), (1, 2), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2)]
     return [Region(0.0, _GRID, (x[j], y[i], x[j + 1], y[i + 1])) for i, j in order]
-
-
-# -- one frame at a time ---------------------------------------------------------------------------
-
-
-def no_change(shape: tuple[int, ...]) -> Changes:
-    """The change of a first frame of a shape, (h, w)."""
-    zero = np.zeros((1, *shape), np.float32)
-    return Changes(zero, zero, zero, np.zeros((1, 2), int), np.zeros(1, np.float32))
-
-
-def change_between(view: View, before: View) -> Changes:
-    """`changes_between` for one frame, without the batch axis."""
-    return changes_between(view.batch_of_one(), before.batch_of_one())
-
-
-def regions_of(view: View, change: Changes, n_objects: int) -> list[Region]:
-    """`regions_in` for one frame, without the batch axis."""
-    return regions_in(view.batch_of_one(), change, n_objects)[0]

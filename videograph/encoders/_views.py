@@ -55,14 +55,6 @@ class Views:
         pairs = zip((before or self)._arrays(), self._arrays(), strict=True)
         return Views(*(np.concatenate([first[:1], rest[:-1]]) for first, rest in pairs))
 
-    def batch_of_one(self) -> Views:
-        """Of a single frame: with the batch axis."""
-        return Views(*(array[None] for array in self._arrays()))
-
-    def without_batch(self) -> Views:
-        """The first frame, without the batch axis."""
-        return Views(*(array[0] for array in self._arrays()))
-
     def _arrays(self) -> list[np.ndarray]:
         return [getattr(self, field.name) for field in fields(self)]
 
@@ -75,15 +67,6 @@ def views_of(images: np.ndarray) -> Views:
     edges = coarse_edges(planes[:, 0])
     spectrum = cast(np.ndarray, fft.rfft2(windowed(planes[:, 0])))
     return Views(fine, planes, near, standout, edges, blur(edges, 1.5), spectrum)
-
-
-View = Views
-"""One frame of them, without the batch axis."""
-
-
-def view_of(image: np.ndarray) -> View:
-    """One frame, (height, width, 3) uint8 RGB, at its working sizes, without the batch axis."""
-    return views_of(image[None]).without_batch()
 
 
 def _reduced(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,9 +32,11 @@ import numpy as np
 
 from videograph.encoders import Encoded
 from videograph.encoders._regions import (
+    AT_ONCE,
     MIN_CHANGE,
     Changes,
     changes_between,
+    place_regions,
     regions_in,
 )
 from videograph.encoders._views import (
@@ -53,7 +55,6 @@ FRAME_SIDE = 256
 _N_LIGHT, _N_CHROMA = 6, 5
 _N_PALETTE = _N_LIGHT * _N_CHROMA**2
 _CELLS = 4
-_AT_ONCE = 8  # more save no calls worth saving, and their maps outgrow the processor's cache
 
 _WEIGHTS = {
     "layout": 0.3,
@@ -279,27 +280,20 @@ class BuiltinEncoder:
             object_kinds=np.zeros((n, slots), np.int8),
         )
         before = None if previous is None else views_of(previous[None])
-        for start in range(0, n, _AT_ONCE):
-            views = views_of(images[start : start + _AT_ONCE])
+        for start in range(0, n, AT_ONCE):
+            views = views_of(images[start : start + AT_ONCE])
             self._encode_some(views, views.befores(before), seen, start)
             before = views.last()
         return seen
 
     def _encode_some(self, views: Views, before: Views, seen: Encoded, start: int) -> None:
-        height, width = views.standout.shape[1:]
         changes = changes_between(views, before)
         found = regions_in(views, changes, self.n_objects)
-        owner = np.repeat(np.arange(len(found)), [len(regions) for regions in found])
-        slot = np.concatenate([np.arange(len(regions)) for regions in found])
-        boxes = np.array([region.box for regions in found for region in regions])
-        step = start + owner
+        step, slot, boxes = place_regions(seen, start, views, found)
         frames = slice(start, start + len(found))
         seen.features[frames], seen.object_features[step, slot] = _describe(
-            views, changes, boxes, owner
+            views, changes, boxes, step - start
         )
-        seen.object_mask[step, slot] = True
-        seen.object_kinds[step, slot] = [region.kind for regions in found for region in regions]
-        seen.object_boxes[step, slot] = boxes / np.array([width, height, width, height], np.float32)
 
 
 def load(n_objects: int = 8) -> BuiltinEncoder:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from videograph.encoders import Encoded
-from videograph.encoders._regions import change_between, no_change, regions_of
-from videograph.encoders._views import View, half_means, view_of
+from videograph.encoders._regions import AT_ONCE, changes_between, place_regions, regions_in
+from videograph.encoders._views import half_means, views_of
 from videograph.errors import UsageError, VideographError
 
 if TYPE_CHECKING:
@@ -60,16 +60,22 @@ class EmbeddedEncoder:
         features, maps = see(self._network, images)
         seen = Encoded(
             features=features,
-            object_features=np.zeros((n, slots, self.object_dim), np.float32),
+            object_features=np.zeros((n, slots, OBJECT_DIM), np.float32),
             object_mask=np.zeros((n, slots), bool),
             object_boxes=np.zeros((n, slots, 4), np.float32),
             object_kinds=np.zeros((n, slots), np.int8),
         )
-        before = None if previous is None else view_of(np.ascontiguousarray(previous))
-        for step, image in enumerate(images):
-            view = view_of(np.ascontiguousarray(image))
-            self._fill_objects(seen, step, maps[step], view, before)
-            before = view
+        before = None if previous is None else views_of(previous[None])
+        for start in range(0, n, AT_ONCE):
+            at = slice(start, start + AT_ONCE)
+            views = views_of(images[at])
+            changes = changes_between(views, views.befores(before))
+            place_regions(seen, start, views, regions_in(views, changes, slots))
+            shares = _shares_of_cells(maps.shape[-1], seen.object_boxes[at], seen.object_mask[at])
+            seen.object_features[at] = shares @ maps[at].reshape(
+                len(shares), OBJECT_DIM, -1
+            ).swapaxes(1, 2)
+            before = views.last()
         return seen
 
     def prepare(self) -> None:
@@ -92,35 +98,26 @@ class EmbeddedEncoder:
                 'Make them again with recipes/train_embedded.py, or use the encoder "builtin".'
             ) from error
 
-    def _fill_objects(
-        self, seen: Encoded, step: int, feature_map: np.ndarray, view: View, before: View | None
-    ) -> None:
-        height, width = view.standout.shape
-        change = no_change((height, width)) if before is None else change_between(view, before)
-        regions = regions_of(view, change, self.n_objects)
-        n = len(regions)
-        boxes = np.array([region.box for region in regions], np.float32)
-        boxes /= np.array([width, height, width, height], np.float32)
-        seen.object_mask[step, :n] = True
-        seen.object_kinds[step, :n] = [region.kind for region in regions]
-        seen.object_boxes[step, :n] = boxes
-        seen.object_features[step, :n] = _box_means(feature_map, boxes)
-
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0].strip().rstrip(":.")
 
 
-def _box_means(feature_map: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Mean of a map over boxes, cells cut by an edge counting by their share, (n_boxes, dim).
+def _shares_of_cells(cells: int, boxes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """How much each cell of a square map counts in the mean over a box, (n, slots, cells * cells).
+
+    Cells that an edge cuts count by their share; empty slots count nothing.
 
     Args:
-        feature_map: (dim, cells, cells).
-        boxes: x0, y0, x1, y1 as shares of width and height, (n_boxes, 4).
+        cells: of the map, each way.
+        boxes: x0, y0, x1, y1 as shares of width and height, (n, slots, 4).
+        mask: True for real objects, (n, slots).
     """
-    cells = feature_map.shape[1]
-    columns, rows = (half_means(cells, boxes[:, k::2] * cells).mean(1) for k in (0, 1))
-    return np.einsum("dyx,ny,nx->nd", feature_map, rows, columns, optimize=True)
+    real = boxes[mask] * cells
+    columns, rows = (half_means(cells, real[:, k::2]).mean(1) for k in (0, 1))
+    shares = np.zeros((*mask.shape, cells * cells), np.float32)
+    shares[mask] = (rows[:, :, None] * columns[:, None]).reshape(len(real), -1)
+    return shares
 
 
 def load(n_objects: int = 8, weights: str | Path | None = None) -> EmbeddedEncoder:
