@@ -44,9 +44,12 @@ class Section:
 RUNS = ("--runs", "{runs}")
 SHORT = ("--runs", "1", "--seconds", "60")
 SECTIONS = {
-    "reading": Section("Reading: the whole path beside decoding", "speed.py", RUNS, SHORT),
+    "reading": Section(
+        "Reading: the whole path beside decoding", "speed.py",
+        (*RUNS, "--only", "all but the skim", "PySceneDetect"), SHORT,
+    ),
     "quality": Section("What fast and balanced cost", "quality.py", (), ("--least", "60")),
-    "length": Section("A day of video", "length.py", RUNS, ("--hours", "1", "--kinds", "static")),
+    "length": Section("A day of video", "length.py", (*RUNS, "--hours", "24"), ("--hours", "1", "--kinds", "static")),
     "seeing": Section("Seeing: a network as encoder", "encode.py", RUNS, ("--runs", "1")),
     "scoring": Section(
         "Scoring: the temporal graph of a day", "temporal_graph.py", (*RUNS, "--layers"),
@@ -94,6 +97,10 @@ DAY = 172_800
 BARS = (
     Bar("balanced, of the time of decoding", lambda f: reading(f, "balanced"), 1.0),
     Bar("fast, of the time of decoding", lambda f: reading(f, "fast"), 0.4),
+    Bar(
+        "balanced: least tau with exact on the shared videos",
+        lambda f: f["quality"]["balanced"]["least_tau"], 0.9, True,
+    ),
     Bar("a busy day: peak, MB", lambda f: length(f, "busy 24 h", "peak_mb"), 1000),
     Bar(
         "a busy day: peak, of its ten minutes'",
@@ -188,7 +195,15 @@ def verdicts(found: dict[str, Any]) -> list[dict[str, Any]]:
         except (KeyError, StopIteration, TypeError):
             continue
         held = figure >= bar.bar if bar.at_least else figure <= bar.bar
-        rows.append({"figure": bar.told, "value": figure, "bar": bar.bar, "held": held})
+        rows.append(
+            {
+                "figure": bar.told,
+                "value": figure,
+                "bar": bar.bar,
+                "at_least": bar.at_least,
+                "held": held,
+            }
+        )
     return rows
 
 
@@ -216,7 +231,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
     if rows:
         left.legend()
     bars = [b for b in found.get("bars", []) if b["value"] > 0]
-    shares = [b["bar"] / b["value"] if b["bar"] in (0.95,) else b["value"] / b["bar"] for b in bars]
+    shares = [b["bar"] / b["value"] if b["at_least"] else b["value"] / b["bar"] for b in bars]
     right.barh([b["figure"] for b in bars], shares)
     right.axvline(1, color="black")
     right.set(xlabel="measured, as a share of the bar: left of 1 it is held")

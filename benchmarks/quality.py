@@ -81,6 +81,7 @@ def main() -> None:
         for what in ("tau", "overlap"):
             values = [row[what] for row in some if not np.isnan(row[what])]
             rows.setdefault(speed, {})[what] = statistics.median(values)
+            rows[speed][f"least_{what}"] = min(values)
             print(
                 f"{speed}: {what} median {statistics.median(values):.3f}, least {min(values):.3f}"
             )

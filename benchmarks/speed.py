@@ -1,6 +1,6 @@
 """Speed and memory of the whole path, as ratios to pure decoding in the same run.
 
-    python benchmarks/speed.py [--runs 5] [--seconds 600] [--only TEXT] [--json out.json]
+    python benchmarks/speed.py [--runs 5] [--seconds 600] [--only TEXT ...] [--json out.json]
 
 What was computed before is not used (--no-cache). tau and overlap: of the scores and of the chosen spans
 with those of `exact`, see quality.py. Pure decode: PyAV decodes every frame of the file with automatic
@@ -102,14 +102,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--only", default="", help="lines that hold this text, beside the floor")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        help="lines that hold one of these texts, beside the floor",
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     video = ten_minutes(options.seconds)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         commands = {
-            n: c for n, c in lines(video, folder).items() if n == FLOOR or options.only in n
+            n: c
+            for n, c in lines(video, folder).items()
+            if n == FLOOR or any(text in n for text in options.only)
         }
         runs = [{name: measured(c) for name, c in commands.items()} for _ in range(options.runs)]
         quality = qualities(folder)
