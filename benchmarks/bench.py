@@ -49,7 +49,9 @@ SECTIONS = {
         (*RUNS, "--only", "all but the skim", "PySceneDetect"), SHORT,
     ),
     "quality": Section("What fast and balanced cost", "quality.py", (), ("--least", "60")),
-    "length": Section("A day of video", "length.py", (*RUNS, "--hours", "24"), ("--hours", "1", "--kinds", "static")),
+    "length": Section(
+        "A day of video", "length.py", (*RUNS, "--hours", "24"), ("--hours", "1", "--kinds", "static"),
+    ),
     "seeing": Section("Seeing: a network as encoder", "encode.py", RUNS, ("--runs", "1")),
     "scoring": Section(
         "Scoring: the temporal graph of a day", "temporal_graph.py", (*RUNS, "--layers"),
