@@ -2,7 +2,7 @@
 
 After Park, Lee, Sohn, "Language-guided Recursive Spatiotemporal Graph Modeling for Video Summarization"
 (IJCV 2025); equation numbers are those of docs/method.md. Letters at line ends: B videos, T steps,
-N slots for objects, R real objects in all, M words, d width.
+N slots for objects, L rows of them (see `spatial`), M words, d width.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Listening(nn.Module):
         """Nodes that have heard the usable words; without words the same map.
 
         Args:
-            nodes: frames, (B, T, d), or with `slots` the real objects, (R, d).
+            nodes: frames, (B, T, d), or with `slots` rows of objects, (L, d).
             words: (B, M, d), or None.
             mask: true for usable words, (B, T or 1, M).
             slots: where the objects are.
@@ -135,8 +135,8 @@ class Listening(nn.Module):
         return heard * mask.any(-1, keepdim=True)
 
     def _among(self, objects: Tensor, words: Tensor, mask: Tensor, slots: Slots) -> Tensor:
-        """The same for objects, video after video, (R, d)."""
-        counts = slots.mask.sum((1, 2)).tolist() if len(words) > 1 else [len(objects)]
+        """The same for rows of objects, video after video, (L, d)."""
+        counts = list(slots.per_video)
         if mask.shape[1] > 1:  # words with times: an object may hear those of its step
             usable = mask.flatten(0, 1).index_select(0, slots.steps).split(counts)
         else:
@@ -161,11 +161,9 @@ class Pooling(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         """Pooled objects (R, d) of each recursion, (B, T, d), 0 where there is none; each slot's share
         in the last, (B, T, N)."""
-        if self.query is None or self.scale is None:
-            found = [pool_evenly(x, slots) for x in objects]
-        else:
-            asked, scale = self.query(frames), self.scale()
-            found = [pool(asked, x, scale, slots) for x in objects]
+        if self.query is not None and self.scale is not None:
+            return pool(self.query(frames), objects, self.scale(), slots)
+        found = [pool_evenly(x, slots) for x in objects]
         return [g for g, _ in found], found[-1][1]
 
 
@@ -184,7 +182,7 @@ class Relation(nn.Module):
         return Edges(unit(q), unit(r), self.scale(), mask)
 
     def among(self, objects: Tensor, slots: Slots) -> ObjectEdges:
-        """Edges between the objects of each frame, (R, d)."""
+        """Edges between the objects of each frame, rows (L, d)."""
         return object_edges(*self.sides(objects), self.scale(), slots)
 
     def sparse(self, nodes: Tensor, mask: Tensor | None, config: ModelConfig) -> SparseEdges:
@@ -211,7 +209,7 @@ class Convolution(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, nodes: Tensor, edges: Edges | SparseEdges | ObjectEdges) -> Tensor:
-        """Updated nodes, (..., n, d) or (R, d)."""
+        """Updated nodes, (..., n, d) or (L, d)."""
         return self.norm(nodes + F.relu(edges.aggregate(self.map(nodes))))
 
     def long(self, nodes: Tensor, edges: Edges | SparseEdges, mask: Tensor | None) -> Tensor:
@@ -399,7 +397,7 @@ class VideoGraph(nn.Module, Checkpointed):
         assert self.project_objects and self.objects_listen and self.pool
         frames, (features, slots) = frames[:, steps], _real_objects(inputs, self.config, steps)
         word_mask = _steps_of(word_mask, steps)
-        objects = self.project_objects(self.input_dropout(features))  # v, (R, d)
+        objects = self.project_objects(self.input_dropout(features))  # v, (L, d)
         objects = self.objects_listen(objects, self._early(words), word_mask, slots)  # Eq. 2
         nodes, edges, graphs = [objects], None, []
         for k in range(self.config.n_recursions):
@@ -519,7 +517,7 @@ def _few(features: Tensor) -> Iterator[slice]:
 
 
 def _real_objects(inputs: Inputs, config: ModelConfig, steps: slice) -> tuple[Tensor, Slots]:
-    """Features (R, object_dim) and places of the real objects of some steps, in `n_objects` slots at
+    """Features (L, object_dim) and places of the real objects of some steps, in `n_objects` slots at
     most; one empty slot where none came."""
     frame_mask = inputs.frame_mask[:, steps]
     if inputs.object_features is None or inputs.object_mask is None:

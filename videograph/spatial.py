@@ -1,97 +1,141 @@
 """Spatial graphs of all frames at once, over the objects that are there (Eq. 4-6).
 
-Few frames fill all their slots: on TVSum four of ten are filled, and four frames of ten have no two
-objects to relate. So nodes are rows of real objects only, and are put into slots only where objects of
-one frame meet. Gradients are written out, for a video has hundreds of graphs of a handful of nodes.
-Letters: B videos, T steps, N slots, R real objects in all, S steps with two objects or more, d width.
+Few frames fill all their slots: on TVSum four of ten are filled. So nodes are rows of real objects, those
+of a frame side by side, and `BLOCK` rows at a time are one small dense matrix in which an object sees
+those of its frame only: whatever is asked of objects is a product of such blocks, and nothing is put into
+slots and back. Letters: B videos, T steps, N slots, R real
+objects in all, L rows, C blocks of P rows, d width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from videograph.attention import NEVER
+from videograph.attention import NEVER, attend_and_tell, unit
 
+BLOCK = 32
+"""Rows of a block: wide enough for fast products, narrow enough that little of them is other frames'."""
 TINY = 1e-6
 """Length under which a row counts as zero."""
 
 
 @dataclass(frozen=True)
 class Slots:
-    """Where the objects of a batch are. A step is crowded if it has two or more: only there do they meet."""
+    """Where the objects of a batch are: the row of each. What is left of a block is rows of its own,
+    which hold some real object again and are read by nobody."""
 
     mask: Tensor
     """True for real objects, (B, T, N) bool."""
-    rows: Tensor
+    slots: Tensor
     """Slot of each real object among all B T N, (R,) int64, rising."""
-    crowded: Tensor
-    """Crowded steps among all B T, (S,) int64."""
-    crowd: Tensor
-    """Slots of crowded steps, (S, N) bool."""
-    meeting: Tensor
-    """Which of the R objects are in crowded steps, int64."""
+    real: Tensor
+    """Its row, (R,) int64, rising."""
     places: Tensor
-    """Their slots among the S N, int64."""
-    alone: Tensor
-    """Which of the R objects are not, int64."""
+    """Slot of each row, (L,) int64."""
+    per_video: tuple[int, ...]
+    """Rows of each video; they add up to L."""
+    block: int
+    """P."""
 
     @staticmethod
     def of(mask: Tensor) -> Slots:
         """The places that a mask (B, T, N) names."""
-        flat = mask.flatten(0, 1)
-        many = flat.sum(-1) > 1
-        rows, crowd = flat.flatten().nonzero().squeeze(-1), flat[many]
-        meets = many.index_select(0, rows // mask.shape[-1])
-        found = (x.nonzero().squeeze(-1) for x in (meets, crowd.flatten(), ~meets))
-        return Slots(mask, rows, many.nonzero().squeeze(-1), crowd, *found)
+        counts, block = mask.sum(-1), max(BLOCK, mask.shape[-1])
+        starts, per_video = _starts(counts.tolist(), block)
+        number = mask.cumsum(-1)[mask] - 1  # of an object in its step
+        real = torch.tensor(starts, device=mask.device)[counts.flatten() > 0]
+        real = real.repeat_interleave(counts[counts > 0]) + number
+        slots = mask.flatten().nonzero().squeeze(-1)
+        places = slots[:1].expand(sum(per_video)).clone().index_copy_(0, real, slots)
+        return Slots(mask, slots, real, places, per_video, block)
 
-    @property
+    @cached_property
+    def counts(self) -> Tensor:
+        """Real objects of each step, (B, T)."""
+        return self.mask.sum(-1)
+
+    @cached_property
     def steps(self) -> Tensor:
-        """Step of each object among all B T, (R,)."""
-        return self.rows // self.mask.shape[-1]
+        """Step of each row among all B T, (L,)."""
+        return self.places // self.mask.shape[-1]
+
+    @cached_property
+    def real_steps(self) -> Tensor:
+        """Step of each real object among all B T, (R,)."""
+        return self.steps.index_select(0, self.real)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """How many real objects came before each step, (B T,)."""
+        return self.counts.flatten().cumsum(0) - self.counts.flatten()
+
+    @cached_property
+    def together(self) -> Tensor:
+        """Which rows of a block are of one frame, (C, P, P) bool; those left over are a frame, too."""
+        steps = torch.full_like(self.steps, -1).index_copy_(0, self.real, self.real_steps)
+        steps = self.blocks(steps)
+        return steps[:, :, None] == steps[:, None]
 
     def pack(self, x: Tensor) -> Tensor:
-        """Real objects of (B, T, N, dim) as rows, (R, dim)."""
-        return x.flatten(0, 2).index_select(0, self.rows)
+        """Objects of (B, T, N, dim) as rows, (L, dim)."""
+        return x.flatten(0, 2).index_select(0, self.places)
 
-    def spread(self, x: Tensor) -> Tensor:
-        """Rows (R, ...) that meet in their slots, (S, N, ...), 0 elsewhere."""
-        slots = x.new_zeros(self.crowd.numel(), *x.shape[1:])
-        slots.index_copy_(0, self.places, x.index_select(0, self.meeting))
-        return slots.unflatten(0, self.crowd.shape)
+    def blocks(self, x: Tensor) -> Tensor:
+        """Rows (L, ...) in blocks, (C, P, ...)."""
+        return (
+            x.unflatten(0, (-1, self.block)) if len(x) else x.new_zeros(0, self.block, *x.shape[1:])
+        )
 
-    def gather(self, x: Tensor) -> Tensor:
-        """Slots (S, N, ...) as rows again, (R, ...), 0 for those alone."""
-        rows = x.new_zeros(len(self.rows), *x.shape[2:])
-        return rows.index_copy_(0, self.meeting, x.flatten(0, 1).index_select(0, self.places))
-
-    def everywhere(self, met: Tensor, alone: Tensor | float) -> Tensor:
-        """Slots (S, N, ...) among all slots, (B, T, N, ...), `alone` for an object that is alone."""
-        whole = met.new_zeros(self.mask.numel(), *met.shape[2:])
-        whole.index_copy_(0, self.rows, self.gather(met))
-        if len(self.alone):
-            whole[self.rows.index_select(0, self.alone)] = alone
+    def everywhere(self, x: Tensor) -> Tensor:
+        """Rows (L, ...) in their slots, (B, T, N, ...), 0 elsewhere."""
+        whole = x.new_zeros(self.mask.numel(), *x.shape[1:])
+        whole = whole.index_copy(0, self.slots, x.index_select(0, self.real))
         return whole.unflatten(0, self.mask.shape)
+
+    def total(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Sum of each step's rows (L, width) times their weights (L,), (B T, width), without a gradient."""
+        if not len(self.real):
+            return x.new_zeros(self.counts.numel(), x.shape[1])
+        weights = weights.index_select(0, self.real)
+        return F.embedding_bag(self.real, x, self.first, mode="sum", per_sample_weights=weights)
+
+
+def _starts(counts: Sequence[Sequence[int]], block: int) -> tuple[list[int], tuple[int, ...]]:
+    """First row of each step with objects, and the rows of each video: no step lies in two blocks."""
+    starts, per_video, row = [], [], 0
+    for video in counts:
+        before = row
+        for count in video:
+            if row % block + count > block:
+                row += -row % block
+            starts.append(row)
+            row += count
+        row += -row % block
+        per_video.append(row - before)
+    return starts, tuple(per_video)
 
 
 @dataclass(frozen=True)
 class ObjectEdges:
     """Adjacency softmax_row(scale * cos(q, r)) among the objects of each frame (Eq. 4)."""
 
-    weights: Tensor
-    """The adjacencies of crowded steps, (S, N, N); rows and columns of empty slots are 0."""
-    spreads: Tensor
-    """Entropy of each of their rows in nats, (S, N); 0 for empty slots."""
     q: Tensor
-    """What each object asks for, (R, d)."""
+    """What each object asks for, rows of length 1, (L, d)."""
     r: Tensor
-    """What each object answers to, (R, d)."""
+    """What each object answers to, rows of length 1, (L, d)."""
+    scale: Tensor
+    """Lambda."""
     slots: Slots
     """Where they are."""
+    _told: list[Tensor] = field(default_factory=list, repr=False, compare=False)
+    """Entropies of rows, once aggregating has seen them."""
 
     @property
     def mask(self) -> Tensor:
@@ -101,170 +145,129 @@ class ObjectEdges:
     @property
     def n_valid(self) -> Tensor:
         """Real objects of each graph, (B, T)."""
-        return self.mask.sum(-1)
+        return self.slots.counts
 
     def dense(self) -> Tensor:
-        """The adjacencies, (B, T, N, N); an object that is alone listens to itself."""
-        itself = torch.eye(self.mask.shape[-1]).to(self.weights)
-        places = self.slots.rows.index_select(0, self.slots.alone) % self.mask.shape[-1]
-        return self.slots.everywhere(self.weights, itself.index_select(0, places))
+        """The adjacencies, (B, T, N, N); rows and columns of empty slots are 0."""
+        q, r = (self.slots.everywhere(x) for x in (self.q * self.scale, self.r))
+        logits = (q @ r.transpose(-1, -2)).masked_fill(~self.mask[..., None, :], NEVER)
+        return logits.softmax(-1) * (self.mask[..., None] & self.mask[..., None, :])
 
     def aggregate(self, values: Tensor) -> Tensor:
-        """A @ values of rows: what each object hears from its frame's, (R, width)."""
-        return _Hear.apply(self.weights, values, self.slots)  # pyright: ignore[reportReturnType]
+        """A @ values of rows: what each object hears from its frame's, (L, width)."""
+        blocks, slots = self.slots.blocks, self.slots
+        heard, entropy = attend_and_tell(
+            blocks(self.q * self.scale), blocks(self.r), blocks(values), slots.together
+        )
+        self._told[:] = [entropy.flatten()]
+        return heard.flatten(0, 1)
 
     def entropy(self) -> Tensor:
-        """Entropy of each row in nats, (B, T, N): H_i of Eq. 12."""
-        return self.slots.everywhere(self.spreads, 0.0)
+        """Entropy of each row in nats, (B, T, N): H_i of Eq. 12; 0 for empty slots."""
+        if not self._told:
+            self.aggregate(self.q[:, :0])
+        return self.slots.everywhere(self._told[0])
 
     def squared_affinity(self) -> Tensor:
         """Mean of cos(q_i, r_j)^2 over all pairs of a frame's objects, (B, T): Eq. 13."""
-        q, r = (x / _length(x)[:, None] for x in (self.q, self.r))
-        met = ((self.slots.spread(q) @ self.slots.spread(r).transpose(1, 2)) ** 2).sum(2)
-        itself = ((q * r).sum(-1) ** 2).index_select(0, self.slots.alone)
-        return self.slots.everywhere(met, itself).sum(-1) / self.n_valid.clamp(min=1) ** 2
+        cosines = self.slots.blocks(self.q) @ self.slots.blocks(self.r).transpose(1, 2)
+        by_row = (cosines**2).masked_fill(~self.slots.together, 0.0).sum(-1).flatten()
+        return self.slots.everywhere(by_row).sum(-1) / self.n_valid.clamp(min=1) ** 2
 
 
 def object_edges(q: Tensor, r: Tensor, scale: Tensor, slots: Slots) -> ObjectEdges:
-    """The spatial graphs of what objects ask for and answer to, rows (R, d) of any length."""
-    weights, spreads = _Affinity.apply(q, r, scale, slots)  # pyright: ignore[reportGeneralTypeIssues]
-    return ObjectEdges(weights, spreads, q, r, slots)
+    """The spatial graphs of what objects ask for and answer to, rows (L, d) of any length."""
+    return ObjectEdges(unit(q), unit(r), scale, slots)
 
 
-def pool(asked: Tensor, objects: Tensor, scale: Tensor, slots: Slots) -> tuple[Tensor, Tensor]:
+def pool(
+    asked: Tensor, objects: Sequence[Tensor], scale: Tensor, slots: Slots
+) -> tuple[list[Tensor], Tensor]:
     """A frame's objects as one vector, weighed by scale * cos(asked, object) (Eq. 6).
 
     Args:
         asked: (B, T, d).
-        objects: (R, d).
+        objects: rows (L, d) of each recursion.
 
     Returns:
-        (B, T, d), 0 where there is no object, and each slot's share, (B, T, N), without a gradient.
+        (B, T, d) of each, 0 where there is no object, and each slot's share in the last, (B, T, N),
+        without a gradient.
     """
-    pooled, shares = _Pool.apply(asked.flatten(0, 1), objects, scale, slots)  # pyright: ignore[reportGeneralTypeIssues]
-    return pooled.unflatten(0, asked.shape[:2]), slots.everywhere(shares, 1.0)
+    *pooled, shares = _Pool.apply(asked.flatten(0, 1), scale, slots, *objects)  # pyright: ignore[reportGeneralTypeIssues]
+    return [g.unflatten(0, asked.shape[:2]) for g in pooled], slots.everywhere(shares)
 
 
 def pool_evenly(objects: Tensor, slots: Slots) -> tuple[Tensor, Tensor]:
-    """As `pool`, all objects of a frame weighing the same."""
+    """As `pool` of one recursion, all objects of a frame weighing the same."""
     real = slots.mask.to(objects.dtype)
     shares = real / real.sum(-1, keepdim=True).clamp(min=1)
-    by_row = objects * slots.pack(shares[..., None])
+    by_row = objects.index_select(0, slots.real) * shares[slots.mask][:, None]
     whole = objects.new_zeros(real.numel() // real.shape[-1], objects.shape[-1])
-    return whole.index_add(0, slots.steps, by_row).unflatten(0, real.shape[:2]), shares
+    return whole.index_add(0, slots.real_steps, by_row).unflatten(0, real.shape[:2]), shares
 
 
-class _Affinity(torch.autograd.Function):
-    """Adjacency and entropy of its rows. With s the cosines, P the softmax of scale * s:
+class _Pool(torch.autograd.Function):
+    """Of each recursion, with s the cosines of a step and its objects x_i, p the softmax of scale * s, and
+    u the step's own vector y at length 1:
 
-    dl_ij = P_ij (g_ij - sum_k P_ik g_ik - h_i (log P_ij + H_i)), and of a cosine
-    dq_i = sum_j ds_ij r_j / (|q_i| |r_j|) - q_i sum_j ds_ij s_ij / |q_i|^2, dr_j alike.
+    dl_i = p_i (g . x_i - sum_k p_k g . x_k), dx_i = p_i g + scale dl_i (u - s_i x_i / |x_i|) / |x_i|,
+    dy = (v - u (u . v)) / |y| with v = sum_i scale dl_i x_i / |x_i|.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, r: Tensor, scale: Tensor, slots: Slots
-    ) -> tuple[Tensor, Tensor]:
-        q_slots, r_slots = slots.spread(q), slots.spread(r)
-        q_share, r_share = slots.spread(1 / _length(q)), slots.spread(1 / _length(r))
-        cosines = q_slots @ r_slots.transpose(1, 2)
-        cosines *= q_share[:, :, None] * r_share[:, None, :]
-        logs = _log_softmax(scale * cosines, slots.crowd)
-        shares = logs.exp().mul_(slots.crowd[:, :, None])
-        spreads = -(shares * logs).sum(-1)
-        ctx.save_for_backward(
-            q_slots, r_slots, q_share, r_share, cosines, logs, shares, spreads, scale
-        )
+        ctx: Any, asked: Tensor, scale: Tensor, slots: Slots, *objects: Tensor
+    ) -> tuple[Tensor, ...]:
+        share = 1 / _length(asked)[:, None]
+        whole = asked * share
+        u = whole.index_select(0, slots.steps)  # (L, d)
+        pooled, kept = [], []
+        for x in objects:
+            x_share = 1 / _length(x)
+            cosines = (x * u).sum(-1).mul_(x_share)
+            shares = _shares(scale * cosines, slots)
+            pooled.append(slots.total(x, shares))
+            kept += [x, x_share, cosines, shares]
+        ctx.save_for_backward(whole, share, u, scale, *kept)
         ctx.slots = slots
-        ctx.set_materialize_grads(False)
-        return shares, spreads
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        q, r, q_share, r_share, cosines, logs, shares, spreads, scale = ctx.saved_tensors
-        g, h = gradients
-        slope = torch.zeros_like(shares)
-        if g is not None:
-            slope += g - (shares * g).sum(-1, keepdim=True)
-        if h is not None:
-            slope -= h[..., None] * (logs + spreads[..., None])
-        slope *= shares
-        told = slope * cosines
-        slope *= (scale * q_share)[:, :, None] * r_share[:, None, :]
-        for_q = slope @ r
-        for_q -= (scale * told.sum(2) * q_share**2)[..., None] * q
-        for_r = slope.transpose(1, 2) @ q
-        for_r -= (scale * told.sum(1) * r_share**2)[..., None] * r
-        return ctx.slots.gather(for_q), ctx.slots.gather(for_r), told.sum(), None
-
-
-class _Hear(torch.autograd.Function):
-    """Adjacencies (S, N, N) times rows (R, width); an object that is alone hears itself."""
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, values: Tensor, slots: Slots) -> Tensor:
-        spread = slots.spread(values)
-        ctx.save_for_backward(weights, spread)
-        ctx.slots = slots
-        return _with_alone(slots.gather(weights @ spread), values, slots)
+        ctx.mark_non_differentiable(kept[-1])
+        return *pooled, kept[-1]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weights, spread = ctx.saved_tensors
-        slots, (g,) = ctx.slots, gradients
-        told = slots.spread(g)
-        for_values = _with_alone(slots.gather(weights.transpose(1, 2) @ told), g, slots)
-        return told @ spread.transpose(1, 2), for_values, None
+        whole, share, u, scale, *kept = ctx.saved_tensors
+        slots, told, for_objects = ctx.slots, torch.zeros_like(u), []
+        for_scale = torch.zeros_like(scale)
+        for k, gradient in enumerate(gradients[:-1]):
+            x, x_share, cosines, shares = kept[4 * k : 4 * k + 4]
+            g = gradient.index_select(0, slots.steps)
+            slope = (x * g).sum(-1).mul_(shares)
+            slope -= shares * _sums(slope, slots)
+            for_scale += (slope * cosines).sum()
+            slope *= scale * x_share
+            told.addcmul_(x, slope[:, None])
+            for_x = g.mul_(shares[:, None]).addcmul_(u, slope[:, None])
+            slope *= cosines * x_share
+            for_objects.append(for_x.addcmul_(x, slope[:, None], value=-1))
+        v = slots.total(told, torch.ones_like(told[:, 0]))
+        for_asked = v.addcmul_(whole, (v * whole).sum(-1, keepdim=True), value=-1).mul_(share)
+        return for_asked, for_scale, None, *for_objects
 
 
-def _with_alone(rows: Tensor, own: Tensor, slots: Slots) -> Tensor:
-    return rows.index_copy_(0, slots.alone, own.index_select(0, slots.alone))
+def _shares(logits: Tensor, slots: Slots) -> Tensor:
+    """Softmax over each step's rows (L,); 0 in rows that are left over."""
+    logits, steps = logits.index_select(0, slots.real), slots.real_steps
+    most = logits.new_full((slots.counts.numel(),), NEVER).scatter_reduce_(0, steps, logits, "amax")
+    e = (logits - most.index_select(0, steps)).exp_()
+    total = torch.zeros_like(most).index_add_(0, steps, e)
+    e /= total.index_select(0, steps)
+    return e.new_zeros(len(slots.places)).index_copy_(0, slots.real, e)
 
 
-class _Pool(torch.autograd.Function):
-    """As `_Affinity`, with the frame as the only one that asks; an object that is alone is all there is."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, asked: Tensor, objects: Tensor, scale: Tensor, slots: Slots
-    ) -> tuple[Tensor, Tensor]:
-        x, y = slots.spread(objects), asked.index_select(0, slots.crowded)  # (S, N, d), (S, d)
-        x_share, y_share = slots.spread(1 / _length(objects)), 1 / _length(y)[:, None]
-        cosines = (x * y[:, None]).sum(-1).mul_(x_share * y_share)  # (S, N)
-        shares = _log_softmax((scale * cosines)[:, None], slots.crowd).exp().squeeze(1)
-        pooled = torch.zeros_like(asked)
-        pooled.index_copy_(0, slots.crowded, (shares[..., None] * x).sum(1))
-        lonely = slots.steps.index_select(0, slots.alone)
-        pooled.index_copy_(0, lonely, objects.index_select(0, slots.alone))
-        ctx.save_for_backward(y, x, y_share, x_share, cosines, shares, scale, lonely)
-        ctx.slots = slots
-        ctx.mark_non_differentiable(shares)
-        return pooled, shares
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        y, x, y_share, x_share, cosines, shares, scale, lonely = ctx.saved_tensors
-        slots, whole = ctx.slots, gradients[0]
-        g = whole.index_select(0, slots.crowded)
-        slope = (x * g[:, None]).sum(-1)
-        slope = shares * (slope - (shares * slope).sum(-1, keepdim=True))
-        told = slope * cosines
-        slope *= scale * x_share * y_share
-        for_y = (slope[..., None] * x).sum(1)
-        for_y -= scale * told.sum(-1, keepdim=True) * y_share**2 * y
-        for_x = (shares[..., None] * g[:, None]).addcmul_(slope[..., None], y[:, None])
-        for_x.addcmul_((scale * told * x_share**2)[..., None], x, value=-1)
-        for_objects = slots.gather(for_x)
-        for_objects.index_copy_(0, slots.alone, whole.index_select(0, lonely))
-        for_asked = torch.zeros_like(whole).index_copy_(0, slots.crowded, for_y)
-        return for_asked, for_objects, told.sum(), None
-
-
-def _log_softmax(logits: Tensor, crowd: Tensor) -> Tensor:
-    """Over the real columns, (S, rows, N); columns are brought to the front, where rows of a handful of
-    numbers are worked on side by side."""
-    logits = logits.masked_fill(~crowd[:, None], NEVER)
-    return logits.permute(2, 0, 1).contiguous().log_softmax(0).permute(1, 2, 0).contiguous()
+def _sums(x: Tensor, slots: Slots) -> Tensor:
+    """What each step's rows (L,) add up to, at each of them; 0 must stand in rows that are left over."""
+    total = x.new_zeros(slots.counts.numel()).index_add_(0, slots.steps, x)
+    return total.index_select(0, slots.steps)
 
 
 def _length(x: Tensor) -> Tensor:
