@@ -70,13 +70,15 @@ class Edges:
         return self.mask.sum(-1)
 
     def counting(self, counts: Tensor | None) -> Edges:
-        """The graph in which each node stands for so many equal ones, (..., n): log n more in each row's
+        """The graph in which each node stands for so many equal ones, (B, n): log n more in each row's
         softmax, as one more number of the inner product. None: one each."""
         if counts is None:
             return self
         more = counts.log()[..., None]
-        q = torch.cat([self.q, 1 / self.scale.expand_as(more)], -1)
-        return Edges(q, torch.cat([self.r, more], -1), self.scale, self.mask)
+        one, n = 1 / self.scale.expand_as(more), self.q.shape[1]
+        q = by_steps(n, lambda at: torch.cat([self.q[:, at], one[:, at]], -1))
+        r = by_steps(n, lambda at: torch.cat([self.r[:, at], more[:, at]], -1))
+        return Edges(q, r, self.scale, self.mask)
 
     def dense(self) -> Tensor:
         """The adjacency itself, (..., n, n); rows and columns of padded nodes are 0."""
@@ -90,7 +92,11 @@ class Edges:
         if self.q.shape[-2] <= SMALL:
             return self.dense() @ values
         if not torch.is_grad_enabled():
-            return self._keep(attend(self._asks(), self.r, values, self.mask), 2)
+            n, r, mask = self.q.shape[-2], self.r, self.mask
+            if self.q.ndim != 3:
+                return self._keep(attend(self._asks(), r, values, mask), 2)
+            heard = by_steps(n, lambda at: attend(self.q[:, at] * self.scale, r, values, mask))
+            return self._keep(heard, 2)
         heard, entropy = self._hear(values)
         self._told[:] = [entropy]
         return heard
@@ -443,16 +449,14 @@ def attend(q: Tensor, r: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
     """softmax_row(q r^T) values by fused attention, nothing of size n x n written down.
 
     Args:
-        q: scale folded in, because a scale given as a number carries no gradient, (..., n, d).
+        q: scale folded in, because a scale given as a number carries no gradient, (..., rows, d).
         r: (..., n, d).
         values: (..., n, width).
         mask: real columns, (..., n), or None for the fastest kernel.
     """
     lead, n, width = values.shape[:-2], values.shape[-2], values.shape[-1]
-    common = max(width, q.shape[-1])  # the fused CPU kernel wants all three of one width
-    q, r, values = (
-        F.pad(x, (0, common - x.shape[-1])).reshape(-1, 1, n, common) for x in (q, r, values)
-    )
+    common, n_rows = max(width, q.shape[-1]), q.shape[-2]  # the fused CPU kernel wants one width
+    q, r, values = (_widened(x, common).reshape(-1, 1, x.shape[-2], common) for x in (q, r, values))
     some = None
     if mask is not None:
         mask = mask.reshape(-1, 1, 1, n)
@@ -460,7 +464,12 @@ def attend(q: Tensor, r: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         mask = mask | ~some  # an empty set would be NaN: let it see all, then drop it
     heard = F.scaled_dot_product_attention(q, r, values, attn_mask=mask, scale=1.0)
     heard = heard if some is None else heard * some
-    return heard[..., :width].reshape(*lead, n, width)
+    return heard[..., :width].reshape(*lead, n_rows, width)
+
+
+def _widened(x: Tensor, width: int) -> Tensor:
+    """0 in further columns; itself, not a copy, where it is as wide."""
+    return x if x.shape[-1] == width else F.pad(x, (0, width - x.shape[-1]))
 
 
 class _RowLogSumExp(torch.autograd.Function):

@@ -45,7 +45,7 @@ class Output:
     frame_mask: Tensor
     """As given, (B, T) bool."""
     temporal: tuple[Edges | SparseEdges, ...]
-    """The temporal graph of each recursion; of sparse ones without gradients only the last."""
+    """The temporal graph of each recursion; of sparse or long ones without gradients only the last."""
     spatial: tuple[ObjectEdges, ...]
     """The spatial graphs of each recursion; empty without objects or gradients."""
     nodes: Tensor
@@ -177,9 +177,8 @@ class Relation(nn.Module):
         self.r = None if tied else nn.Linear(width, width)
 
     def forward(self, nodes: Tensor, mask: Tensor | None) -> Edges:
-        """Edges between all nodes, (..., n, d)."""
-        q, r = self.sides(nodes)
-        return Edges(unit(q), unit(r), self.scale(), mask)
+        """Edges between all nodes, (B, n, d)."""
+        return Edges(*self._of_length_one(nodes), self.scale(), mask)
 
     def among(self, objects: Tensor, slots: Slots) -> ObjectEdges:
         """Edges between the objects of each frame, rows (L, d)."""
@@ -187,12 +186,16 @@ class Relation(nn.Module):
 
     def sparse(self, nodes: Tensor, mask: Tensor | None, config: ModelConfig) -> SparseEdges:
         """Edges to a window and to landmarks, (B, T, d)."""
-        side = self.q if self.r is None else self.r
-        q = by_steps(nodes.shape[1], lambda at: unit(self.q(nodes[:, at])))
-        r = q if side is self.q else by_steps(nodes.shape[1], lambda at: unit(side(nodes[:, at])))
+        q, r = self._of_length_one(nodes)
         return sparse_edges(
             q, r, self.scale(), mask, window=config.window, n_landmarks=config.n_landmarks
         )
+
+    def _of_length_one(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        side = self.q if self.r is None else self.r
+        q = by_steps(nodes.shape[1], lambda at: unit(self.q(nodes[:, at])))
+        r = q if side is self.q else by_steps(nodes.shape[1], lambda at: unit(side(nodes[:, at])))
+        return q, r
 
     def sides(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
         """What nodes ask for and answer to, before normalisation."""
@@ -295,8 +298,9 @@ class VideoGraph(nn.Module, Checkpointed):
         nodes = by_steps(n_steps, lambda at: _keep(self.norm(join(at)), mask, at))  # z^0, Eq. 3
         steps = [_step(self.temporal, k) for k in range(self.config.n_recursions)]
         said = _joined([step.join for step in steps], frames, pooled[1:])  # W_2 [f^ ; g^k]
-        # Of a very long video only the last graph is kept: each holds two arrays as large as `nodes`.
-        lean = self.is_sparse(n_steps) and not torch.is_grad_enabled()
+        # Of a long video only the last graph is kept: each holds two arrays as large as `nodes`.
+        is_long = n_steps > LONG_STEPS or self.is_sparse(n_steps)
+        lean = is_long and not torch.is_grad_enabled()
         read, edges, temporal = nodes, None, []
         for step, joined in zip(steps, said, strict=True):
             read = by_steps(n_steps, partial(_read, step, nodes, joined, mask))  # y^k, Eq. 7

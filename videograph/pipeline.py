@@ -115,6 +115,7 @@ def summarize(
         features.contrast,
         answering,
     )
+    tidy()
     features = sight.with_objects_at(features, [span.keyframe_step for span in choice.spans])
     chosen = explain(choice, scores, features, clock, led.evidence)
     hook("choose", len(chosen), len(chosen), chosen)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from videograph.attention import LONG_STEPS
 from videograph.inputs import Inputs
-from videograph.spill import pieces
+from videograph.spill import ROWS_AT_ONCE, pieces, rows_at
 
 NODES_AT_A_TIME = 512
 """Nodes that are compared at once."""
@@ -36,6 +36,10 @@ class Runs:
     """First node of each run, (n,) int64."""
     lengths: Tensor
     """Nodes in each, (n,) float32."""
+
+    def spread(self, rows: Tensor) -> Tensor:
+        """Rows of runs (n, ...) as rows of nodes, (T, ...); large ones lie on disk."""
+        return torch.from_numpy(rows_at(rows.numpy(), self.number.numpy(), ROWS_AT_ONCE))
 
     def edges(self, columns: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Edges (n, k) between runs as edges to one node of each, the middle one; -1 stays -1."""

@@ -10,6 +10,7 @@ import torch
 from scipy.special import expit, logit
 from torch import Tensor
 
+from videograph.attention import LONG_STEPS
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges
 from videograph.inputs import Inputs, inputs_from, words_for
@@ -18,7 +19,7 @@ from videograph.nodes import in_nodes, middles, node_of, node_size, to_steps
 from videograph.records import Scores, VideoFeatures, Words
 from videograph.relevance import Guide, guided
 from videograph.runs import Runs, first_of, found_runs
-from videograph.spill import ROWS_AT_ONCE, rows_at, zeros
+from videograph.spill import ROWS_AT_ONCE, rows_at, tidy, zeros
 from videograph.training_free import score_training_free
 
 
@@ -77,6 +78,8 @@ def _said_by(
             kind = alike
             nodes = _nodes_for(model, inputs_from(features, words_for(config.language, words)))
         found.append(_score_with(model, nodes, seed, None if found else top_k))
+        if features.n_steps > LONG_STEPS:
+            tidy()
     return found
 
 
@@ -84,10 +87,11 @@ def _together(found: Sequence[Scores]) -> Scores:
     """The first, with the mean of all scores."""
     if len(found) == 1:
         return found[0]
-    logits = np.stack([logit(np.clip(s.scores.astype(np.float64), 1e-6, 1 - 1e-6)) for s in found])
-    about = logits - logits.mean(1, keepdims=True)
-    spread = np.maximum(about.std(1, keepdims=True), 1e-6)
-    return replace(found[0], scores=expit((about / spread).mean(0)).astype(np.float32))
+    total = np.zeros(len(found[0].scores))
+    for one in found:
+        logits = logit(np.clip(one.scores.astype(np.float64), 1e-6, 1 - 1e-6))
+        total += (logits - logits.mean()) / max(logits.std(), 1e-6)
+    return replace(found[0], scores=expit(total / len(found)).astype(np.float32))
 
 
 def _led(scores: Scores, guide: Guide) -> Scores:

@@ -26,7 +26,7 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-SPILL_BYTES = 4 << 20
+SPILL_BYTES = 1 << 20
 """Arrays up to this size stay in memory."""
 SPARE_BYTES = 1 << 30
 """What is left free on the disk whatever happens."""

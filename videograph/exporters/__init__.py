@@ -21,6 +21,7 @@ from typing import Any
 
 from videograph.errors import UsageError, VideographError
 from videograph.records import Hook, Summary, no_hook
+from videograph.spill import tidy
 
 
 def available_exporters() -> list[str]:
@@ -142,6 +143,7 @@ def export_all(
             written.append(path.name)
         except VideographError as error:
             failures.append(error)
+        tidy()  # what a form of a day took is not needed for the next
     if failures:
         raise type(failures[0])(" ".join(dict.fromkeys(str(f) for f in failures)))
     return paths, list(dict.fromkeys(notes))

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from videograph.errors import VideographError
 from videograph.exporters._timeline import clean
 from videograph.records import ChosenShot, Reason, Summary, VideoInfo
+from videograph.spill import pieces
 
 SUFFIX = ".json"
 FILE_NAME = "summary.json"
@@ -27,26 +28,39 @@ FILE_NAME = "summary.json"
 SCHEMA = "videograph.summary"
 SCHEMA_VERSION = 1
 """Grows when a field changes its meaning or goes; a new field alone does not raise it."""
+NUMBERS_AT_ONCE = 8192
+"""Numbers of a long list that are written together."""
 
 
 def write(summary: Summary, path: Path) -> list[str]:
     """Write the summary; there is never anything to add.
 
-    Lists about all steps and shots are put in last: indented with the rest, those of a day would take ten
-    times the memory.
+    Lists about all steps and shots are put in last and piece by piece: those of a day would take 100 MB.
     """
-    told, tables, mark = content(summary), ("steps", "shots"), uuid.uuid4().hex
-    long = [values for table in tables for values in told[table].values()]
-    marks = (f"{mark}{i}" for i in range(len(long)))
-    told |= {table: dict(zip(told[table], marks, strict=False)) for table in tables}
+    mark, long = uuid.uuid4().hex, list[np.ndarray]()
+
+    def marked(values: np.ndarray) -> str:
+        long.append(values)
+        return f"{mark}{len(long) - 1}"
+
+    told = _content(summary, marked)
     text = _rows(json.dumps(told, ensure_ascii=False, allow_nan=False, indent=2))
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for part in re.split(f'("{mark}[0-9]+")', text):
-            is_mark = part.startswith(f'"{mark}')
-            number = part.strip('"').removeprefix(mark)
-            file.write(json.dumps(long[int(number)], allow_nan=False) if is_mark else part)
+            if part.startswith(f'"{mark}'):
+                file.writelines(_in_pieces(long[int(part.strip('"').removeprefix(mark))]))
+            else:
+                file.write(part)
         file.write("\n")
     return []
+
+
+def _in_pieces(values: np.ndarray) -> Iterator[str]:
+    """A list of numbers as JSON."""
+    yield "["
+    for at in pieces(len(values), NUMBERS_AT_ONCE):
+        yield (", " if at.start else "") + json.dumps(_listed(values[at]), allow_nan=False)[1:-1]
+    yield "]"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -73,6 +87,10 @@ def read(path: Path) -> dict[str, Any]:
 
 def content(summary: Summary) -> dict[str, Any]:
     """The summary as plain dicts, lists, strings and numbers, in the order of docs/json.md."""
+    return _content(summary, _listed)
+
+
+def _content(summary: Summary, listed: Callable[[np.ndarray], Any]) -> dict[str, Any]:
     report, clock = summary.report, summary.report.clock
     return {
         "schema": SCHEMA,
@@ -85,11 +103,11 @@ def content(summary: Summary) -> dict[str, Any]:
         **_time("budget", summary.budget_seconds),
         "chosen": [_chosen(i, shot) for i, shot in enumerate(summary.chosen, 1)],
         "spans": [{**_time("start", start), **_time("end", end)} for start, end in summary.spans],
-        "shots": _shots(summary),
+        "shots": {name: listed(values) for name, values in _shots(summary).items()},
         "steps": {
-            "frame": summary.picks.tolist(),
-            "seconds": _decimals(summary.seconds),
-            "score": _decimals(summary.scores),
+            "frame": listed(summary.picks),
+            "seconds": listed(summary.seconds),
+            "score": listed(summary.scores),
         },
         "decode_failures": report.decode_failures,
         "n_encoded": report.n_encoded,
@@ -179,16 +197,17 @@ def _reason(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _shots(summary: Summary) -> dict[str, Any]:
-    chosen = {shot.number for shot in summary.chosen}
+def _shots(summary: Summary) -> dict[str, np.ndarray]:
     bounds, clock = summary.shots.bounds, summary.report.clock
+    chosen = np.zeros(summary.shots.n_shots, bool)
+    chosen[[shot.number for shot in summary.chosen]] = True
     return {
-        "start_frame": bounds[:, 0].tolist(),
-        "end_frame": bounds[:, 1].tolist(),
-        "start_seconds": _decimals(clock.seconds_of(bounds[:, 0])),
-        "end_seconds": _decimals(clock.seconds_of(bounds[:, 1])),
-        "score": _decimals(summary.shot_scores),
-        "chosen": [number in chosen for number in range(summary.shots.n_shots)],
+        "start_frame": bounds[:, 0],
+        "end_frame": bounds[:, 1],
+        "start_seconds": clock.seconds_of(bounds[:, 0]),
+        "end_seconds": clock.seconds_of(bounds[:, 1]),
+        "score": summary.shot_scores,
+        "chosen": chosen,
     }
 
 
@@ -203,6 +222,10 @@ def _decimal(value: Fraction | float) -> float | None:
     """Rounded to 6 places; None for what JSON has no number for."""
     number = round(float(value), 6)
     return number if math.isfinite(number) else None
+
+
+def _listed(values: np.ndarray) -> list[Any]:
+    return _decimals(values) if values.dtype.kind == "f" else values.tolist()
 
 
 def _decimals(values: Any) -> list[float | None]:

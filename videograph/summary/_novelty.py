@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from videograph.records import Shots
-from videograph.spill import ROWS_AT_ONCE, mean, pieces
+from videograph.spill import ROWS_AT_ONCE, mean, pieces, rows_at, zeros
 
 BLANK_CONTRAST = 0.02
 """Frames of less contrast (black, white, fog) show nothing: five grey levels of 255."""
+SHOTS_AT_ONCE = 64
+"""Shots that are held against all better ones together."""
 
 
 def without_blanks(scores: np.ndarray, contrast: np.ndarray | None) -> np.ndarray:
@@ -33,18 +35,18 @@ def novelty(
         rows: frame features, (n_steps, dim).
     """
     number = np.searchsorted(shots.bounds[:, 1], picks, side="right")
-    means = np.zeros((shots.n_shots, rows.shape[1]), np.float32)
+    means = zeros((shots.n_shots, rows.shape[1]))
     usual = mean(rows)
     for at in pieces(len(rows), ROWS_AT_ONCE):
         np.add.at(means, number[at], rows[at] - usual)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     best_first = np.lexsort((np.arange(shots.n_shots), -shot_scores))
-    means = means[best_first]
+    means = rows_at(means, best_first)
     likeness = np.zeros(shots.n_shots)
-    for start in range(0, shots.n_shots, 128):  # in blocks: a day has ten thousand shots
-        block = means[start : start + 128] @ means[: start + 128].T
-        better = np.tri(*block.shape, k=start - 1, dtype=bool)
-        likeness[start : start + 128] = np.max(block, axis=1, initial=0.0, where=better)
+    for at in pieces(shots.n_shots, SHOTS_AT_ONCE):  # a day has ten thousand
+        block = means[at] @ means[: at.stop].T
+        better = np.tri(*block.shape, k=at.start - 1, dtype=bool)
+        likeness[at] = np.max(block, axis=1, initial=0.0, where=better)
     novel = np.empty(shots.n_shots)
     novel[best_first] = 1 - np.clip(likeness, 0, 1)
     return novel
