@@ -19,6 +19,9 @@ BLOCK_ENTRIES = 1 << 18
 KEPT_ENTRIES = 1 << 21
 """Entries that may be kept for the backward pass, 8 MB in float32: about 1,450 steps. More are computed
 anew there, so that memory stays linear in the number of nodes."""
+HOT_ENTRIES = 1 << 17
+"""Of those that are kept, entries worked on at a time on a processor: 512 KB, which stay in its cache from
+the logits to what is heard."""
 LONG_STEPS, STEPS_AT_A_TIME = 4_096, 1_024
 """A video of more steps is worked on some steps at a time where no gradient is wanted."""
 NEVER = -1e9
@@ -87,20 +90,17 @@ class _Attend(torch.autograd.Function):
         ctx: Any, q: Tensor, r: Tensor, values: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         entries = len(q) * r.shape[1]
-        wanted = any(ctx.needs_input_grad)
-        ctx.kept = None
-        if wanted and entries * q.shape[1] <= KEPT_ENTRIES:
-            logits, shares = _softmax(q, r, mask)
-            partition, entropy = _told(logits, shares)
-            heard = shares @ values
-            ctx.kept = logits, shares
-        else:
-            heard = q.new_empty(*q.shape[:2], values.shape[-1])  # in place: pieces scatter the heap
-            partition, entropy = q.new_empty(q.shape[:2]), q.new_empty(q.shape[:2])
-            for rows in row_blocks(q.shape[1], entries):
-                logits, shares = _softmax(q[:, rows], r, _rows_of(mask, rows))
-                partition[:, rows], entropy[:, rows] = _told(logits, shares)
-                heard[:, rows] = shares @ values
+        keeps = any(ctx.needs_input_grad) and entries * q.shape[1] <= KEPT_ENTRIES
+        kept = [q.new_empty(*q.shape[:2], r.shape[1]) for _ in range(2 * keeps)]
+        ctx.kept = tuple(kept)
+        heard = q.new_empty(*q.shape[:2], values.shape[-1])  # in place: pieces scatter the heap
+        partition, entropy = q.new_empty(q.shape[:2]), q.new_empty(q.shape[:2])
+        for rows in row_blocks(q.shape[1], entries, _at_once(q) if keeps else None):
+            logits, shares = _softmax(
+                q[:, rows], r, _rows_of(mask, rows), tuple(x[:, rows] for x in kept)
+            )
+            partition[:, rows], entropy[:, rows] = _told(logits, shares)
+            heard[:, rows] = shares @ values
         ctx.save_for_backward(q, r, values, mask, heard, entropy - partition)
         ctx.set_materialize_grads(False)
         return heard, entropy
@@ -115,12 +115,11 @@ class _Attend(torch.autograd.Function):
         hears = g is not None and ctx.needs_input_grad[2]
         for_values = torch.zeros_like(values) if hears else None
         entries = len(q) * r.shape[1]
-        kept, most = ctx.kept, None if ctx.kept is None else KEPT_ENTRIES
-        for rows in row_blocks(q.shape[1], entries, most):
-            if kept is None:
-                logits, shares = _softmax(q[:, rows], r, _rows_of(mask, rows))
+        for rows in row_blocks(q.shape[1], entries, _at_once(q) if ctx.kept else None):
+            if ctx.kept:
+                logits, shares = (x[:, rows] for x in ctx.kept)
             else:
-                logits, shares = kept
+                logits, shares = _softmax(q[:, rows], r, _rows_of(mask, rows))
             part = None if g is None else g[:, rows]
             said = None if h is None else h[:, rows, None]
             slope = _slope(part, said, values, logits, heard[:, rows], level[:, rows, None])
@@ -145,11 +144,19 @@ def _slope(
     return slope.sub_(_row_dot(g, heard)[..., None] + h * level)
 
 
-def _softmax(q: Tensor, r: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    logits = q @ r.transpose(1, 2)
+def _softmax(
+    q: Tensor, r: Tensor, mask: Tensor | None, into: tuple[Tensor, ...] = ()
+) -> tuple[Tensor, Tensor]:
+    """Logits and shares, (b, rows, m), in the two tensors `into`, or in new ones."""
+    logits, shares = into or (None, None)
+    logits = torch.bmm(q, r.transpose(1, 2), out=logits)
     if mask is not None:
         logits.masked_fill_(~mask, NEVER)
-    return logits, logits.softmax(-1)
+    return logits, torch.softmax(logits, -1, out=shares)
+
+
+def _at_once(q: Tensor) -> int:
+    return KEPT_ENTRIES if q.is_cuda else HOT_ENTRIES
 
 
 def _told(logits: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
