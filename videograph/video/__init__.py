@@ -91,8 +91,8 @@ class Reader:
     out those that are no picks and that no other frame refers to, which costs nothing but cuts that are
     placed a frame or two late. "fast" decodes key frames only, where there are enough of them (see
     `KEY_FRAMES`), and lets each stand for the picks around it; else the nearest frame that others refer to.
-    Of files with B-frames both leave the edges of blocks unsmoothed (FFmpeg's `skip_loop_filter`), which
-    changes pictures by about a level of luma in 255.
+    Both leave the edges of blocks in B-frames unsmoothed (FFmpeg's `skip_loop_filter`), which changes these
+    pictures by about a level of luma in 255.
     `report` tells what was done, once all batches were taken.
 
     Args:
@@ -222,9 +222,9 @@ class _Pace:
         else:
             self._set("PICKS")
         if speed != "exact" and decoder.reorders():
-            # A level of luma in 255 on average, for up to a quarter of the decoder's work. Without B-frames
-            # every frame hands its error on until the next key frame, which ranks of scores do not stand.
-            decoder.codec.options = {"skip_loop_filter": "all"}
+            # Only of B-frames: others hand their error on until the next key frame, which ranks of scores do
+            # not stand where little moves. (Encoders that reorder nothing may call every frame a B-frame.)
+            decoder.codec.options = {"skip_loop_filter": "bidir"}
 
     def _set(self, skip: str) -> None:
         self.skip = skip
