@@ -95,8 +95,11 @@ class Edges:
             n, r, mask = self.q.shape[-2], self.r, self.mask
             if self.q.ndim != 3:
                 return self._keep(attend(self._asks(), r, values, mask), 2)
-            heard = by_steps(n, lambda at: attend(self.q[:, at] * self.scale, r, values, mask))
-            return self._keep(heard, 2)
+            wide = by_steps(
+                n, lambda at: _widened(values[:, at], r.shape[-1])
+            )  # once for all pieces
+            heard = by_steps(n, lambda at: attend(self.q[:, at] * self.scale, r, wide, mask))
+            return self._keep(heard[..., : values.shape[-1]], 2)
         heard, entropy = self._hear(values)
         self._told[:] = [entropy]
         return heard
@@ -468,8 +471,8 @@ def attend(q: Tensor, r: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _widened(x: Tensor, width: int) -> Tensor:
-    """0 in further columns; itself, not a copy, where it is as wide."""
-    return x if x.shape[-1] == width else F.pad(x, (0, width - x.shape[-1]))
+    """0 in further columns; itself, not a copy, where it is wide enough."""
+    return x if x.shape[-1] >= width else F.pad(x, (0, width - x.shape[-1]))
 
 
 class _RowLogSumExp(torch.autograd.Function):

@@ -25,7 +25,7 @@ from videograph.records import ChosenShot, Hook, Scores, Summary, no_hook
 from videograph.relevance import Guide, Heard, guide
 from videograph.sight import Sight
 from videograph.spill import Pile, tidy
-from videograph.summary import Budget, Choice, choose, parse_budget, without_blanks
+from videograph.summary import Budget, choose, parse_budget, without_blanks
 from videograph.video import grab
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def summarize(
         warnings=(
             *told.warnings,
             *_of_words(words, heard, led, scores, sight, asked is not None),
-            *_warnings(seen, choice, sight.speed),
+            *_warnings(seen, chosen, choice.budget_seconds, sight.speed),
         ),
     )
 
@@ -231,7 +231,9 @@ def _of_words(
     return []
 
 
-def _warnings(seen: Extraction, choice: Choice, speed: str) -> tuple[str, ...]:
+def _warnings(
+    seen: Extraction, chosen: Sequence[ChosenShot], allowed: Fraction, speed: str
+) -> tuple[str, ...]:
     report, name = seen.report, seen.info.path.name
     end = float(report.clock.duration)
     found: list[str] = []
@@ -252,15 +254,10 @@ def _warnings(seen: Extraction, choice: Choice, speed: str) -> tuple[str, ...]:
         found.append(
             f"Key frames are too far apart in {name}; {report.sampling} were used instead of them."
         )
-    lengths = sum((_length(seen, s.start_frame, s.end_frame) for s in choice.spans), Fraction(0))
-    if lengths > choice.budget_seconds:
+    lengths = sum((shot.end_seconds - shot.start_seconds for shot in chosen), Fraction(0))
+    if lengths > allowed:
         found.append("The budget is shorter than a frame; one frame was taken.")
     return tuple(found)
-
-
-def _length(seen: Extraction, start: int, end: int) -> Fraction:
-    clock = seen.report.clock
-    return clock.seconds(end) - clock.seconds(start)
 
 
 def versions() -> dict[str, str]:

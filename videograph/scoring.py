@@ -71,16 +71,17 @@ def _said_by(
         model.origin.admit(features.encoder)
         _admit_objects(model, features)
     found, kind, nodes = list[Scores](), None, None
-    for model in members:
+    # The first comes last: what finding its edges takes is kept by the library that multiplies.
+    for model in (*members[1:], members[0]):
         config = model.config
         alike = config.language, config.steps_per_node, config.full_steps, model.joins_equals()
         if nodes is None or alike != kind:
             kind = alike
             nodes = _nodes_for(model, inputs_from(features, words_for(config.language, words)))
-        found.append(_score_with(model, nodes, seed, None if found else top_k))
+        found.append(_score_with(model, nodes, seed, top_k if model is members[0] else None))
         if features.n_steps > LONG_STEPS:
             tidy()
-    return found
+    return [found[-1], *found[:-1]]
 
 
 def _together(found: Sequence[Scores]) -> Scores:

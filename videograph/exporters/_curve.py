@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from videograph.exporters._timeline import seconds_of
 from videograph.records import ChosenShot, Summary
 
 N_CURVE_POINTS = 500
@@ -85,7 +86,7 @@ def ticks(duration: float) -> list[int]:
 
 def _strip(summary: Summary, x: Callable[[float], float]) -> dict[str, str]:
     """All shots as bars, chosen and others apart, as SVG paths over 1000 x 100 units."""
-    bounds = summary.report.clock.seconds_of(summary.shots.bounds)
+    bounds = seconds_of(summary.report.clock, summary.shots.bounds)
     top = max(float(summary.shot_scores.max()), 1e-9)
     chosen = {shot.number: shot for shot in summary.chosen}
 

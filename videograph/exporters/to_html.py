@@ -24,6 +24,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from videograph.exporters._curve import timeline
+from videograph.exporters._timeline import seconds_of
 from videograph.records import ChosenShot, SeenObject, Summary
 
 SUFFIX = ".html"
@@ -289,7 +290,7 @@ def _active(summary: Summary) -> str:
 def _data(summary: Summary) -> dict[str, Any]:
     """What the script needs: times in seconds, scores, thumbnails."""
     every = max(1, -(-len(summary.scores) // N_HOVER_STEPS))
-    starts = summary.report.clock.seconds_of(summary.shots.bounds[:, 0])
+    starts = seconds_of(summary.report.clock, summary.shots.bounds[:, 0])
     return {
         "duration": round(float(summary.duration_seconds), 3),
         "chosen": [_times(shot.start_seconds, shot.end_seconds) for shot in summary.chosen],

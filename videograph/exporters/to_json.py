@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from videograph.errors import VideographError
-from videograph.exporters._timeline import clean
+from videograph.exporters._timeline import clean, seconds_of
 from videograph.records import ChosenShot, Reason, Summary, VideoInfo
 from videograph.spill import pieces
 
@@ -198,14 +198,15 @@ def _reason(reason: Reason) -> dict[str, Any]:
 
 
 def _shots(summary: Summary) -> dict[str, np.ndarray]:
-    bounds, clock = summary.shots.bounds, summary.report.clock
+    bounds = summary.shots.bounds
+    seconds = seconds_of(summary.report.clock, bounds)
     chosen = np.zeros(summary.shots.n_shots, bool)
     chosen[[shot.number for shot in summary.chosen]] = True
     return {
         "start_frame": bounds[:, 0],
         "end_frame": bounds[:, 1],
-        "start_seconds": clock.seconds_of(bounds[:, 0]),
-        "end_seconds": clock.seconds_of(bounds[:, 1]),
+        "start_seconds": seconds[:, 0],
+        "end_seconds": seconds[:, 1],
         "score": summary.shot_scores,
         "chosen": chosen,
     }
