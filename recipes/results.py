@@ -1,10 +1,10 @@
-"""The figures of docs/results.md: one command each.
+"""The figures of docs/results.md: one command each. SET is a key of `SETS`.
 
-    python recipes/results.py references            rows without the model
-    python recipes/results.py trials [SEEDS] [ROWS] train and score variants, 5 folds each
-    python recipes/results.py table                 the tables, from docs/results/*.json
+    python recipes/results.py references SET            rows without the model
+    python recipes/results.py trials SET SEEDS [ROWS]   train and score variants, 5 folds each
+    python recipes/results.py table SET                 the tables, from docs/results/*.json
 
-Trials that are in docs/results/trials.json already are not run again; delete the file to repeat all.
+Trials that are in docs/results/trials_SET.json already are not run again; delete the file to repeat all.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from results_data import (
     words_in,
 )
 from results_linear import LinearMap, attention_trial
+from results_relational import linear_scores, relational_examples
 from results_trials import Bench, Variant, examples, run_examples
 
 from videograph.evaluate._rows import position, seeded, typicality
@@ -37,9 +39,15 @@ HERE = Path(__file__).resolve().parent.parent / "docs" / "results"
 SETS = {
     "tvsum": ("tvsum", "mobilenetv2", "tvsum_5fold.json", "mode1"),
     "summe": ("summe", "dino_vitb16", "summe_dino_5fold.json", "mode2"),
+    "summe_coordinates": ("summe", "dino_vitb16", "summe_dino_5fold.json", "mode2"),
     "summe21": ("summe", "dino_pca128", "", "mode2"),
 }
-"""Folder, picture features, folds and mode of the rank correlation; without folds nothing is trained."""
+"""Folder, picture features, folds and mode of the rank correlation; without folds nothing is trained.
+
+"summe" learns from inputs that compare across videos, "summe_coordinates" by TVSum's recipe.
+"""
+TAUGHT_BY = {"summe": "summe21"}
+"""Where a set's folds learn from further videos: all videos, in features whose distances compare."""
 
 
 def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Variant:
@@ -56,6 +64,9 @@ VARIANTS = [
     variant("without objects", use_objects=False),
     variant("K = 0", n_recursions=0),
     variant("without words and objects", use_objects=False, language="none"),
+    Variant("attention scorer"),
+    Variant("attention scorer, mean of five trainings", members=5),
+    Variant("attention scorer, mean of five trainings, validation videos too", members=5, refitted=True),
     Variant("words shuffled", shuffled_words=True),
     variant("K = 1", n_recursions=1),
     variant("without time encoding", time_encoding="none"),
@@ -70,6 +81,35 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+def on_summe(name: str, top: Any = None, **model: Any) -> Variant:
+    """A row of SumMe's, whose settings were chosen on the 11 videos that no fold tests."""
+    settings = {
+        "": {"select": "last", "epochs": SUMME_EPOCHS} | (top or {}),
+        "model": {"width": 32, "time_encoding": "none"} | model,
+    }
+    return Variant(name, settings, sources="c", steps=4, relational=True, others=True)
+
+
+SUMME_EPOCHS = 14
+NO_WORDS = {"language": "none"}
+_SIX = on_summe(
+    "without words, the fold's own videos only", {"epochs": 2 * SUMME_EPOCHS}, **NO_WORDS
+)
+SUMME = [
+    on_summe("full"),
+    replace(on_summe("full, mean of five trainings"), members=5),
+    on_summe("without words", **NO_WORDS),
+    replace(on_summe("without words, mean of five trainings", **NO_WORDS), members=5),
+    replace(on_summe("without words, mean of five trainings, validation videos too", **NO_WORDS),
+            members=5, refitted=True),
+    on_summe("without words, K = 0", n_recursions=0, **NO_WORDS),
+    on_summe("without words, K = 1", n_recursions=1, **NO_WORDS),
+    replace(_SIX, others=False),
+    on_summe("attention scorer"),
+    replace(on_summe("attention scorer, mean of five trainings"), members=5),
+]  # fmt: skip
+ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME}
+
 _BOTH = "full + ridge, frames"
 PAIRS = [
     *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
@@ -83,6 +123,17 @@ PAIRS = [
     ("full, validation videos too", "attention scorer"),
     *((f"full, mean of five trainings{more}", other) for more in ("", ", validation videos too")
       for other in ("full", "ridge, frames", "ridge, all inputs", "human leave-one-out")),
+    *((f"full, mean of five trainings{more}", f"attention scorer, mean of five trainings{more}")
+      for more in ("", ", validation videos too")),
+    *(("full, mean of five trainings", other) for other in ("smoothed feature change",
+      "VideoGraph, training-free", "ridge, relational inputs", "without words, mean of five trainings")),
+    *(("without words, mean of five trainings", other) for other in ("without words",
+      "smoothed feature change", "VideoGraph, training-free", "ridge, relational inputs",
+      "attention scorer, mean of five trainings")),
+    *(("without words", other) for other in ("smoothed feature change", "VideoGraph, training-free",
+      "ridge, relational inputs", "without words, K = 0", "without words, K = 1", "attention scorer",
+      "without words, the fold's own videos only")),
+    ("attention scorer, mean of five trainings", "ridge, frames"),
     ("VideoGraph, training-free", "smoothed feature change"),
     ("attention scorer", "ridge, frames"),
     ("without words and objects", "ridge, frames"),
@@ -103,9 +154,12 @@ def bench(name: str) -> Bench:
     return Bench(dataset, WordVectors(sentences))
 
 
-def folds(name: str) -> list[dict[str, Any]]:
-    """The disjoint folds, each with a validation part."""
-    return json.loads((DATA / "splits" / SETS[name][2]).read_text())["folds"]
+def folds(name: str, made: Bench | None = None) -> list[dict[str, Any]]:
+    """The disjoint folds, each with a validation part, and the videos of `made` that are in none."""
+    found = json.loads((DATA / "splits" / SETS[name][2]).read_text())["folds"]
+    inside = {k for part in ("train", "val", "test") for k in found[0][part]}
+    others = [k for k in made.users if k not in inside] if made else []
+    return [{**fold, "others": others} for fold in found]
 
 
 def references(name: str) -> None:
@@ -136,6 +190,11 @@ def references(name: str) -> None:
         for fold in folds(name):
             scores |= linear.test_scores(fold)
         row(title, lambda k, scores=scores: scores[k])
+    if name in TAUGHT_BY:
+        taught, scores = bench(TAUGHT_BY[name]), {}
+        for fold in folds(name, taught):
+            scores |= linear_scores(taught, fold, SUMME[0].steps)
+        row("ridge, relational inputs", lambda k: scores[k])
     rows["human leave-one-out"] = {
         k: _pair(human_correlation(u, mode=mode)) for k, u in made.users.items()
     }
@@ -164,26 +223,31 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
     """Train and score every variant that is not there yet; a fold's inputs are made once."""
     path = HERE / f"trials_{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
-    made, mode, cache, kept = bench(name), SETS[name][3], {}, {}
-    linear = LinearMap(made, "f")
-    beside = [linear.test_blocks(fold) for fold in folds(name)]
-    rows = [v for v in VARIANTS if not wanted or v.name in wanted]
-    names = {v.name: v for v in rows} | (
-        {"attention scorer": None} if not wanted or "attention scorer" in wanted else {}
-    )
+    made, mode, cache, kept = bench(TAUGHT_BY.get(name, name)), SETS[name][3], {}, {}
+    parts, linear = folds(name, made), None
+    beside: list[dict[str, np.ndarray]] = [{} for _ in parts]
+    if name not in TAUGHT_BY:
+        linear = LinearMap(made, "f")
+        beside = [linear.test_blocks(fold) for fold in parts]
+    rows = [v for v in ROWS[name] if not wanted or v.name in wanted]
     for seed in seeds:
-        for title, chosen in names.items():
-            key = f"{title}/{seed}"
+        for chosen in rows:
+            key = f"{chosen.name}/{seed}"
             if key in found:
                 continue
             began, outcome = time.process_time(), []
-            for i, fold in enumerate(folds(name)):
-                inputs = chosen or VARIANTS[0]
-                made_for = (i, inputs.extra)
+            for i, fold in enumerate(parts):
+                made_for = "all" if chosen.relational else (i, chosen.extra)
                 if made_for not in cache:
-                    cache[made_for] = examples(made, fold, inputs, linear)
-                if chosen is None:
-                    outcome.append(attention_trial(made, fold, cache[made_for], seed, mode))
+                    cache[made_for] = (
+                        relational_examples(made, chosen)
+                        if chosen.relational
+                        else examples(made, fold, chosen, linear)
+                    )
+                if chosen.name.startswith("attention scorer"):
+                    outcome.append(
+                        attention_trial(made, fold, chosen, seed, cache[made_for], mode, kept)
+                    )
                 else:
                     outcome.append(
                         run_examples(
@@ -212,10 +276,13 @@ def table(name: str) -> None:
     """Mean over videos and seeds, sd over seeds, and paired differences, as Markdown."""
     path = HERE / f"trials_{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {}
-    fixed = json.loads((HERE / f"references_{name}.json").read_text())
+    of = name.removesuffix("_coordinates")
+    fixed = json.loads((HERE / f"references_{of}.json").read_text())
     rows: dict[str, list[dict[str, Any]]] = {row: [values] for row, values in fixed.items()}
     for part, suffix in (("test", ""), ("beside", " + ridge, frames")):
-        for key, outcome in found.items():
+        order = {v.name: i for i, v in enumerate(ROWS.get(name, []))}
+        for key in sorted(found, key=lambda k: order.get(k.rpartition("/")[0], len(order))):
+            outcome = found[key]
             if outcome[part]:
                 rows.setdefault(key.rpartition("/")[0] + suffix, []).append(outcome[part])
     means = {row: _over_seeds(runs) for row, runs in rows.items()}

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from results_data import change, classes, mean_object, places, title_cosine
-from results_trials import Bench, block_means, shared_order, spread_to_steps, standard
+from results_trials import (
+    Bench,
+    Variant,
+    block_means,
+    learned_from,
+    merged,
+    shared_order,
+    spread_to_steps,
+    standard,
+)
 from torch import nn
 
 from videograph.examples import Example, batch_of
@@ -120,19 +130,58 @@ class AttentionScorer(nn.Module):
 
 
 def attention_trial(
-    bench: Bench, fold: Mapping[str, Sequence[str]], made: Sequence[Example], seed: int, mode: str
-) -> dict[str, Any]:
-    """The scorer by the same recipe: inputs, loss, epochs, choice of epoch, and running mean of weights."""
-    torch.manual_seed(seed)
+    bench: Bench, fold: Mapping[str, Sequence[str]], variant: Variant, seed: int,
+    made: Sequence[Example], mode: str, kept: dict[Any, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """As `results_trials.run_examples`, of the scorer; `kept` holds what was trained before."""
+    outcome: dict[str, Any] = {"epoch": [], "validation": [], "test": {}}
+    scores: dict[str, Any] = dict.fromkeys(fold["test"], 0.0)
     by_key = {e.key: e for e in made}
-    train = [by_key[k] for k in fold["train"]]
-    model = AttentionScorer(made[0].inputs.features.shape[-1])
+    for member in range(variant.members):
+        own = seed * variant.members + member
+        key = ("attention", own, fold["fold"], variant.refitted)
+        if key not in kept:
+            kept[key] = _trained(fold, variant, by_key, own, mode)
+        epoch, best, model = kept[key]
+        outcome["epoch"].append(epoch)
+        outcome["validation"].append(best)
+        for name in fold["test"]:
+            scores[name] = scores[name] + standard(_score(model, by_key[name]))
+    for name, row in scores.items():
+        steps = spread_to_steps(row, bench.users[name].shape[1], variant.steps)
+        outcome["test"][name] = bench.tau(name, steps, mode)
+    return outcome
+
+
+def _trained(
+    fold: Mapping[str, Sequence[str]], variant: Variant, by_key: Mapping[str, Example], seed: int,
+    mode: str,
+) -> tuple[int, float, nn.Module]:  # fmt: skip
+    """The epoch that the validation videos choose, their tau, and the scorer of that epoch; refitted:
+    of another training for as long, on the validation videos too."""
+    train = [by_key[k] for k in learned_from(fold, variant)]
+    validation = [by_key[k] for k in fold["val"]]
+    settings = merged(variant, seed)[""]
+    best, chosen = -1.0, (0, nn.Module())
+    for epoch, model in enumerate(_epochs(train, seed, settings["epochs"]), 1):
+        taus = [rank_correlation(_score(model, e), e.users, mode=mode).tau[0] for e in validation]
+        if np.mean(taus) > best or settings["select"] == "last":
+            best, chosen = float(np.mean(taus)), (epoch, copy.deepcopy(model))
+    epoch, model = chosen
+    if variant.refitted:
+        *_, model = _epochs([*train, *validation], seed, epoch)
+    return epoch, best, model
+
+
+def _epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterator[nn.Module]:
+    """The scorer after each epoch, by the same recipe: inputs, loss, and running mean of weights."""
+    torch.manual_seed(seed)
+    model = AttentionScorer(train[0].inputs.features.shape[-1])
     kept = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
     )
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.05)
-    best, outcome = -1.0, {}
-    for epoch in range(1, 15):
+    for _ in range(n_epochs):
         model.train()
         order = torch.randperm(len(train)).tolist()
         for i in range(0, len(order), 5):
@@ -145,19 +194,7 @@ def attention_trial(
             loss.backward()
             optimizer.step()
             kept.update_parameters(model)
-        taus = [
-            rank_correlation(_score(kept, by_key[k]), by_key[k].users, mode=mode).tau[0]
-            for k in fold["val"]
-        ]
-        if np.mean(taus) > best:
-            best = float(np.mean(taus))
-            scores = {
-                k: spread_to_steps(_score(kept, by_key[k]), bench.users[k].shape[1])
-                for k in fold["test"]
-            }
-            outcome = {"epoch": epoch, "validation": best, "scores": scores}
-    scores = outcome.pop("scores")
-    return outcome | {"test": {k: bench.tau(k, s, mode) for k, s in scores.items()}}
+        yield kept
 
 
 @torch.inference_mode()

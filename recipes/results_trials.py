@@ -1,6 +1,6 @@
 """One trial: train a variant of VideoGraph on a fold, choose its epoch on validation, score the test.
 
-The machine-readable outcome of each trial is a line of docs/results/trials.jsonl: what the table is
+The machine-readable outcome of each trial is an entry of docs/results/trials_SET.json: what the table is
 made of. Trials that are there already are not run again.
 """
 
@@ -49,6 +49,13 @@ def spread_to_steps(scores: np.ndarray, n_steps: int, size: int = STEPS) -> np.n
     number = blocks(n_steps, size)
     middles = np.bincount(number, np.arange(n_steps)) / np.bincount(number)
     return np.interp(np.arange(n_steps), middles, scores)
+
+
+def middle_steps(n_steps: int, size: int = STEPS) -> np.ndarray:
+    """Middle step of each block, (n_blocks,)."""
+    number = blocks(n_steps, size)
+    first = np.searchsorted(number, np.arange(number[-1] + 1))
+    return np.minimum(first + (size - 1) // 2, n_steps - 1)
 
 
 SHARES = (1.0, 0.5, 0.5)
@@ -131,10 +138,12 @@ def said_of(video: BenchmarkVideo, sources: str) -> list[Said]:
     return said
 
 
-def words_of(video: BenchmarkVideo, vectors: WordVectors, sources: str) -> Words | None:
+def words_of(
+    video: BenchmarkVideo, vectors: WordVectors, sources: str, size: int = STEPS
+) -> Words | None:
     """Word features (vector, kind, nearness to the title) and the blocks at which each is heard."""
     said = [s for s in said_of(video, sources) if vectors.of_text(words_in(s.text)).any()]
-    seconds = block_means(video.seconds)
+    seconds = block_means(video.seconds, size)
     title = vectors.of_text(words_in(video.title))
     rows, masks = [], []
     for s in said:
@@ -142,7 +151,7 @@ def words_of(video: BenchmarkVideo, vectors: WordVectors, sources: str) -> Words
         rows.append([*vector, *np.eye(3)[s.kind], 2 * float(vector @ title)])
         masks.append((seconds >= s.start_seconds) & (seconds < s.end_seconds))
     if "o" in sources and video.objects is not None and video.objects.classes is not None:
-        number = blocks(video.n_steps)
+        number = blocks(video.n_steps, size)
         for c in np.unique(video.objects.classes[video.objects.mask]):
             name = [w for w in words_in(video.objects.class_names[c]) if w in vectors.vectors]
             if c < 0 or not name:
@@ -174,6 +183,12 @@ class Variant:
     """Train once more on training and validation videos together, for as many epochs as validation chose."""
     members: int = 1
     """Trainings, each from a seed of its own, whose scores are averaged, standardised within the video."""
+    steps: int = STEPS
+    """Steps that become one node."""
+    relational: bool = False
+    """Frame inputs are those of `results_relational`."""
+    others: bool = False
+    """Learn from the videos of the set that are in no fold, too."""
     target: str = "order"
     """"order": the users' mean rank; "mean": gtscore."""
 
@@ -223,9 +238,7 @@ def _example(
     if "change" in variant.extra:
         moved = block_means(change(video.features))[:, None]
         columns.append(3 * (moved - moved.mean()) / max(float(moved.std()), 1e-6))
-    number = blocks(video.n_steps)
-    middle = np.searchsorted(number, np.arange(number[-1] + 1)) + (STEPS - 1) // 2
-    middle = np.minimum(middle, video.n_steps - 1)
+    middle = middle_steps(video.n_steps)
     objects = video.objects
     users = bench.users[key]
     features = VideoFeatures(
@@ -274,9 +287,11 @@ def run_examples(
             scores[key] = scores[key] + standard(output.logits[0].double().numpy())
     for key, row in scores.items():
         n_steps = len(bench.users[key][0])
-        outcome["test"][key] = bench.tau(key, spread_to_steps(row, n_steps), mode)
-        joined = standard(row) + standard(beside[key])
-        outcome["beside"][key] = bench.tau(key, spread_to_steps(joined, n_steps), mode)
+        steps = spread_to_steps(row, n_steps, variant.steps)
+        outcome["test"][key] = bench.tau(key, steps, mode)
+        if key in beside:
+            joined = standard(row) + standard(beside[key])
+            outcome["beside"][key] = bench.tau(key, spread_to_steps(joined, n_steps), mode)
     return outcome
 
 
@@ -285,7 +300,8 @@ def _learned(
     kept: dict[Any, Any],
 ) -> tuple[Learned, float | None]:  # fmt: skip
     """A model of the fold's training videos, and the best mean tau on its validation videos."""
-    train, validation = ([by_key[k] for k in fold[part]] for part in ("train", "val"))
+    train = [by_key[k] for k in learned_from(fold, variant)]
+    validation = [by_key[k] for k in fold["val"]]
     key = (repr(replace(variant, name="", members=1, refitted=False)), seed, fold["fold"])
     if key not in kept:
         kept[key] = learn(make_plan(merged(variant, seed), train), train, validation)
@@ -300,6 +316,11 @@ def _learned(
             kept[*key, "refitted"] = learner.result()
         learned = kept[*key, "refitted"]
     return learned, best
+
+
+def learned_from(fold: Mapping[str, Sequence[str]], variant: Variant) -> list[str]:
+    """Videos that teach before the epoch is chosen."""
+    return [*fold["train"], *(fold["others"] if variant.others else ())]
 
 
 def _to_the_end(variant: Variant, seed: int) -> dict[str, dict[str, Any]]:
