@@ -205,7 +205,7 @@ class TrainConfig:
     patience: int = 0
     """Epochs without a better one after which training stops early; 0 never does."""
     batch_size: int = 1
-    """Videos padded to one length and computed at once: more pays on a GPU only."""
+    """Videos padded to one length and computed at once: more pays on a GPU, and with `steps_per_node`."""
     accumulate: int = 4
     """Batches to a step: gradients of so many are added up before the weights move."""
     learning_rate: float = 3e-4
