@@ -132,7 +132,7 @@ def test_what_a_codec_alone_changes_is_no_reason_to_look_again(data: Path, tmp_p
     assert np.array_equal(find_shots(short.features).bounds, find_shots(full.features).bounds)
     ours, theirs = (score_video(found.features).scores for found in (short, full))
     assert kendalltau(ours[event], theirs[event]).statistic > 0.9
-    assert set(np.argsort(ours)[-8:]) == set(np.argsort(theirs)[-8:])
+    assert len(set(np.argsort(ours)[-8:]) & set(np.argsort(theirs)[-8:])) >= 7
 
 
 @pytest.mark.parametrize("has_thing", [False, True], ids=["an empty room", "a small thing moves"])
