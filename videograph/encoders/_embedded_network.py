@@ -6,7 +6,8 @@ convolution, so that no frame's features depend on its batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -140,6 +141,17 @@ def quick_precision() -> torch.dtype:
     return torch.bfloat16 if is_quick else torch.float32
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch's threads wait for work by spinning, on processors that the decoder's threads need."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @torch.inference_mode()
 def see(
     network: EmbeddedNetwork, images: np.ndarray | Sequence[np.ndarray], side: int = INPUT_SIDE
@@ -157,13 +169,14 @@ def see(
     cells, precision = side // CELL_SIDE, network.stem.conv.weight.dtype
     features = np.zeros((len(images), DIM), np.float32)
     maps = np.zeros((len(images), OBJECT_DIM, cells, cells), np.float32)
-    for start in range(0, len(images), _BATCH):
-        at = slice(start, start + _BATCH)
-        pixels = torch.from_numpy(np.array(images[at])).permute(
-            0, 3, 1, 2
-        )  # a copy: torch wants one
-        square = interpolate(pixels, (side, side), mode="bilinear", antialias=True)
-        square = square.to(precision).contiguous(memory_format=torch.channels_last)
-        frames, near = network.seen(square)
-        features[at], maps[at] = frames.numpy(), near.numpy()
+    with _one_thread():
+        for start in range(0, len(images), _BATCH):
+            at = slice(start, start + _BATCH)
+            pixels = torch.from_numpy(np.array(images[at])).permute(
+                0, 3, 1, 2
+            )  # torch wants a copy
+            square = interpolate(pixels, (side, side), mode="bilinear", antialias=True)
+            square = square.to(precision).contiguous(memory_format=torch.channels_last)
+            frames, near = network.seen(square)
+            features[at], maps[at] = frames.numpy(), near.numpy()
     return features, maps
