@@ -10,7 +10,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,24 +35,36 @@ NUMBERS_AT_ONCE = 8192
 def write(summary: Summary, path: Path) -> list[str]:
     """Write the summary; there is never anything to add.
 
-    Lists about all steps and shots are put in last and piece by piece: those of a day would take 100 MB.
+    Lists about all shots and steps are put in last and piece by piece: those of a day would take 100 MB.
     """
-    mark, long = uuid.uuid4().hex, list[np.ndarray]()
+    mark, late = uuid.uuid4().hex, list[Iterator[str]]()
 
-    def marked(values: np.ndarray) -> str:
-        long.append(values)
-        return f"{mark}{len(long) - 1}"
+    def marked(parts: Iterator[str]) -> str:
+        late.append(parts)
+        return f"{mark}{len(late) - 1}"
 
-    told = _content(summary, marked)
-    text = _rows(json.dumps(told, ensure_ascii=False, allow_nan=False, indent=2))
+    told = _content(
+        summary,
+        listed=lambda values: marked(_in_pieces(values)),
+        each=lambda rows: marked(_one_by_one(rows)),
+    )
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for part in re.split(f'("{mark}[0-9]+")', text):
+        for part in re.split(f'("{mark}[0-9]+")', _json(told)):
             if part.startswith(f'"{mark}'):
-                file.writelines(_in_pieces(long[int(part.strip('"').removeprefix(mark))]))
+                file.writelines(late[int(part.strip('"').removeprefix(mark))])
             else:
                 file.write(part)
         file.write("\n")
     return []
+
+
+def _one_by_one(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A list in the first level of the file as JSON, of one row after the other."""
+    before = "["
+    for row in rows:
+        yield before + f"\n{_json(row)}".replace("\n", "\n    ")
+        before = ","
+    yield "[]" if before == "[" else "\n  ]"
 
 
 def _in_pieces(values: np.ndarray) -> Iterator[str]:
@@ -87,10 +99,15 @@ def read(path: Path) -> dict[str, Any]:
 
 def content(summary: Summary) -> dict[str, Any]:
     """The summary as plain dicts, lists, strings and numbers, in the order of docs/json.md."""
-    return _content(summary, _listed)
+    return _content(summary, _listed, list)
 
 
-def _content(summary: Summary, listed: Callable[[np.ndarray], Any]) -> dict[str, Any]:
+def _content(
+    summary: Summary,
+    listed: Callable[[np.ndarray], Any],
+    each: Callable[[Iterable[dict[str, Any]]], Any],
+) -> dict[str, Any]:
+    """The summary, with long columns as `listed` gives them, and what is said of each shot as `each` does."""
     report, clock = summary.report, summary.report.clock
     return {
         "schema": SCHEMA,
@@ -101,8 +118,8 @@ def _content(summary: Summary, listed: Callable[[np.ndarray], Any]) -> dict[str,
         **_time("summary", summary.summary_seconds),
         "budget": summary.budget,
         **_time("budget", summary.budget_seconds),
-        "chosen": [_chosen(i, shot) for i, shot in enumerate(summary.chosen, 1)],
-        "spans": [{**_time("start", start), **_time("end", end)} for start, end in summary.spans],
+        "chosen": each(_chosen(i, shot) for i, shot in enumerate(summary.chosen, 1)),
+        "spans": each({**_time("start", a), **_time("end", b)} for a, b in summary.spans),
         "shots": {name: listed(values) for name, values in _shots(summary).items()},
         "steps": {
             "frame": listed(summary.picks),
@@ -248,11 +265,12 @@ def _plain(value: Any) -> Any:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _rows(text: str) -> str:
+def _json(value: dict[str, Any]) -> str:
     """Indented JSON with lists of plain numbers on one line each, for a file people can scroll.
 
     A line break never stands inside a JSON string, so what this matches is never text.
     """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)
     return re.sub(r"\[\n[^\[\]{}\"]*\]", _one_line, text)
 
 
