@@ -6,6 +6,7 @@ and reason. Marker and source ranges are in the file's own time, frame 0 at seco
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,16 @@ if TYPE_CHECKING:
 
 SUFFIX = ".otio"
 FILE_NAME = "timeline.otio"
+NO_CLIPS = '"children": []'
+"""A track without clips in the library's JSON; inside a string its quotes would have backslashes."""
+CLIP_INDENT = 10 * " "
 
 
 def write(summary: Summary, path: Path) -> list[str]:
-    """Write the timeline at the file's own rate; returns a sentence where that rate varies."""
+    """Write the timeline at the file's own rate; returns a sentence where that rate varies.
+
+    Clips are put into the tracks one by one as they are written: those of a day would take 30 MB.
+    """
     import opentimelineio as otio
 
     lane = timeline(summary)
@@ -31,10 +38,25 @@ def write(summary: Summary, path: Path) -> list[str]:
         name=clean(summary.info.path.stem), metadata={"videograph": _run_facts(summary)}
     )
     for kind in kinds:
-        clips = [_clip(summary, lane, cut) for cut in lane.cuts]
-        result.tracks.append(otio.schema.Track(name=kind, kind=kind, children=clips))
-    path.write_text(result.to_json_string(indent=2) + "\n", encoding="utf-8")
+        result.tracks.append(otio.schema.Track(name=kind, kind=kind))
+    start, *ends = result.to_json_string(indent=2).split(NO_CLIPS)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(start)
+        for end in ends:
+            file.writelines(_clips(summary, lane))
+            file.write(end)
+        file.write("\n")
     return list(lane.notes)
+
+
+def _clips(summary: Summary, lane: Timeline) -> Iterator[str]:
+    """The clips of a track, as the library would write them in their place."""
+    before = '"children": ['
+    for cut in lane.cuts:
+        text = _clip(summary, lane, cut).to_json_string(indent=2)
+        yield before + f"\n{text}".replace("\n", f"\n{CLIP_INDENT}")
+        before = ","
+    yield f"\n{CLIP_INDENT[:-2]}]"
 
 
 def _clip(summary: Summary, lane: Timeline, cut: Cut) -> otio.schema.Clip:
