@@ -11,7 +11,7 @@ import videograph
 
 PACKAGE = Path(videograph.__file__).parent
 STREET = (
-    ("errors", "english"),
+    ("errors", "english", "heap"),
     ("records", "spill"),
     ("config", "metrics", "attention", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),

@@ -6,9 +6,7 @@ bit the run that was never stopped.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from videograph.config import ModelConfig, TrainConfig
 from videograph.errors import UsageError, VideographError
 from videograph.examples import Example, batch_of, keyframe_share, model_config
+from videograph.heap import keep_freed
 from videograph.inputs import Inputs
 from videograph.losses import (
     COLLAPSED_SPREAD,
@@ -45,9 +44,6 @@ TARGETS = {
     "ranking": LossWeights(ranking=1.0),
 }
 """What `TrainConfig.target` sets where the table [loss] says nothing."""
-
-KEPT_BYTES, LARGE_BYTES = 1 << 28, 1 << 25
-"""Freed memory that a process that trains keeps for the next video, and the least that is not so kept."""
 
 TABLES: Mapping[str, type[Any]] = {"": TrainConfig, "model": ModelConfig, "loss": LossWeights}
 """The tables of a training's settings."""
@@ -172,7 +168,7 @@ class Learner:
         config = plan.train
         self.plan = plan
         self.device = device_of(config.device)
-        _keep_freed_memory()
+        keep_freed()
         if config.objective == "unsupervised":
             train = [e.without_labels() for e in train]
         _check(plan, train)
@@ -464,19 +460,6 @@ def _optimizer(model: VideoGraph, config: TrainConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep what a video's step frees: else it gives pages back and takes them again for the
-    next video, each cleared by the system, which takes a tenth of an epoch. Elsewhere nothing happens."""
-    if sys.platform != "linux":
-        return
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
-        return
-    set_option(-1, KEPT_BYTES)  # M_TRIM_THRESHOLD
-    set_option(-3, LARGE_BYTES)  # M_MMAP_THRESHOLD
 
 
 @contextmanager

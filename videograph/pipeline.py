@@ -17,6 +17,7 @@ from videograph.cache import Cache
 from videograph.config import SPEEDS, SummarizeConfig, WordsConfig
 from videograph.errors import UsageError
 from videograph.features import Extraction, jpeg
+from videograph.heap import give_back_at_once
 from videograph.language import query_texts
 from videograph.models import TRAINING_FREE, shipped_for
 from videograph.moments import cut_out
@@ -158,7 +159,9 @@ def _preparing(hook: Hook) -> Hook:
 
     def prepared(stage: str, done: float, total: float | None, artefact: Any = None) -> None:
         is_early = stage == "read" and total is not None and total > LONG_SECONDS
-        if loader.ident is None and not is_early:
+        if is_early:
+            give_back_at_once()
+        elif loader.ident is None:
             loader.start()
         hook(stage, done, total, artefact)
 

@@ -10,19 +10,19 @@ better than a full disk, or none.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import math
 import mmap
 import os
 import shutil
-import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
+
+from videograph.heap import give_back
 
 log = logging.getLogger(__name__)
 
@@ -84,18 +84,7 @@ def release() -> None:
 def tidy() -> None:
     """Give memory back that was freed: between two stages of a long video, glibc would keep 200 MB of it."""
     release()
-    if _trim is not None:
-        _trim(0)
-
-
-def _found_trim() -> Callable[[int], int] | None:
-    try:
-        return ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another library, another system
-        return None
-
-
-_trim = _found_trim() if sys.platform.startswith("linux") else None
+    give_back()
 
 
 def is_spilled(array: np.ndarray) -> bool:
