@@ -64,7 +64,8 @@ SECTIONS = {
     "skim": Section("Writing the skim", "skim.py", RUNS, SHORT),
     "sync": Section("Sound in step", "sync.py", saves=False),
     "training": Section(
-        "Training", "train_speed.py", ("--epochs", "5"),
+        "Training", "train_speed.py",
+        ("--epochs", "5", "--forms", "full", "without objects", "nodes of 8 steps"),
         ("--widths", "64", "--epochs", "1", "--forms", "full"), saves=False,
     ),
 }  # fmt: skip
@@ -263,7 +264,10 @@ def main() -> None:
     runs = 1 if args.quick else args.runs
     found: dict[str, Any] = {"machine": machine(), "runs": runs}
     parts, failed = [], []
-    for name in args.only or ["imports", *SECTIONS]:
+    wanted, start = args.only or ["imports", *SECTIONS], time.perf_counter()
+    for i, name in enumerate(wanted, 1):
+        minutes = (time.perf_counter() - start) / 60
+        print(f"{name}: {i} of {len(wanted)}, {minutes:.0f} min so far", file=sys.stderr)
         title = SECTIONS[name].title if name in SECTIONS else "Imports"
         skipped = why_skipped(name)
         try:
