@@ -71,7 +71,7 @@ class Scorer(nn.Module):
         self.layers = nn.ModuleList([AttentionLayer(width), AttentionLayer(width)])
         self.classify = nn.Sequential(nn.Dropout(0.3), nn.Linear(width, 1))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.project(x)
         for layer in self.layers:
             x = layer(x, mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,9 @@ def test_a_pile_of_pictures_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) 
         pile.add(picture)
     assert list(pile) == pictures and pile[-1] == pictures[-1] and pile[2:4] == pictures[2:4]
     assert len(Pile()) == 0 and list(Pile()) == []
+    assert (
+        list(pickle.loads(pickle.dumps(pile))) == pictures
+    )  # a summary can be sent to another process
     with pytest.raises(IndexError):
         pile[9]
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import threading
+from collections import deque
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +27,9 @@ MAX_THUMBNAILS = 512
 """Thumbnails kept of a video of any length, about 3 MB; thinned evenly beyond."""
 MAX_EXPECTED = 200_000
 """Steps for which memory is laid out on a container's word, 27 hours; more are believed when they come."""
+
+BATCHES_AHEAD = 4
+"""Batches that are decoded before they are asked for, 3.5 MB each; loading torch takes about three."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +74,14 @@ def extract(
             path, steps_per_second=steps_per_second, speed=speed, long_side=encoder.frame_side
         ) as reader,
         ThreadPoolExecutor(1, "reader") as pool,
+        closing(_ahead(pool, iter(reader))) as batches,
     ):
         if (prepare := getattr(encoder, "prepare", None)) is not None:
             threading.Thread(target=prepare, name="prepare", daemon=True).start()
         total = reader.info.duration_seconds
         n_expected = min(MAX_EXPECTED, int((total or 0) * steps_per_second) + 1)
         seen = _Seen(encoder, n_expected, skip_repeats)
-        batches = iter(reader)
-        upcoming = pool.submit(_next, batches)
-        while (batch := upcoming.result()) is not None:
-            upcoming = pool.submit(_next, batches)
+        for batch in batches:
             seen.add(batch)
             hook("read", float(batch.done_seconds), float(total) if total else None)
         if not seen.n_steps:
@@ -90,8 +94,18 @@ def extract(
     return Extraction(reader.info, report, features, seen.thumbnails.kept)
 
 
-def _next(batches: object) -> FrameBatch | None:
-    return next(batches, None)  # pyright: ignore[reportCallIssue, reportArgumentType]
+def _ahead(
+    pool: ThreadPoolExecutor, batches: Iterator[FrameBatch]
+) -> Generator[FrameBatch, None, None]:
+    """The batches, with the next ones under way: the first waits for what the encoder has to load."""
+    upcoming = deque(pool.submit(next, batches, None) for _ in range(BATCHES_AHEAD))
+    try:
+        while (batch := upcoming.popleft().result()) is not None:
+            upcoming.append(pool.submit(next, batches, None))
+            yield batch
+    finally:
+        for later in upcoming:
+            later.cancel()
 
 
 class _Seen:

@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -222,6 +222,9 @@ class Pile(Sequence[bytes]):
         self._rows, self._ends = Rows(), [0]
         self._whole: np.ndarray | None = None
 
+    def __reduce__(self) -> tuple[Callable[[list[bytes]], Pile], tuple[list[bytes]]]:
+        return _piled, (list(self),)  # pickled with all that is in it: the file has no name
+
     def add(self, piece: bytes) -> None:
         """Put another on top; not after one was read."""
         self._rows.add(np.frombuffer(piece, np.uint8))
@@ -243,6 +246,13 @@ class Pile(Sequence[bytes]):
         piece = self._whole[self._ends[at] : self._ends[at + 1]].tobytes()
         release()
         return piece
+
+
+def _piled(found: list[bytes]) -> Pile:
+    pile = Pile()
+    for piece in found:
+        pile.add(piece)
+    return pile
 
 
 def _file(n_bytes: int) -> Any:
