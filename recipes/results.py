@@ -200,7 +200,7 @@ def references(name: str) -> None:
     }
     row("ceiling: mean user", lambda k: made.users[k].mean(0))
     HERE.mkdir(parents=True, exist_ok=True)
-    (HERE / f"references_{name}.json").write_text(json.dumps(_rounded(rows), indent=0))
+    _save(HERE / f"references_{name}.json", rows)
 
 
 def _pair(found: Any) -> tuple[float, float]:
@@ -209,6 +209,12 @@ def _pair(found: Any) -> tuple[float, float]:
 
 def _mean(row: dict[str, Any], i: int) -> float:
     return float(np.mean([pair[i] for pair in row.values()]))
+
+
+def _save(path: Path, rows: dict[str, Any]) -> None:
+    """As JSON, a line for each row."""
+    lines = (f"{json.dumps(key)}: {json.dumps(row)}" for key, row in _rounded(rows).items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _rounded(value: Any) -> Any:
@@ -262,7 +268,7 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
                 "cpu_seconds": time.process_time() - began,
             }
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(_rounded(found), indent=0))
+            _save(path, found)
             t, b = (
                 _mean(found[key][part], 0) if found[key][part] else 0 for part in ("test", "beside")
             )

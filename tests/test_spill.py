@@ -94,6 +94,31 @@ def empty_of(rows: np.ndarray) -> np.ndarray:
     return array
 
 
+HEAP = """
+import sys
+import numpy as np
+from videograph import heap
+getattr(heap, sys.argv[1])()
+arrays = [np.ones(1 << 17) for _ in range(64)]  # 1 MB each
+del arrays
+with open("/proc/self/status") as file:
+    print(next(int(line.split()[1]) for line in file if line.startswith("VmRSS")))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have another heap")
+def test_freed_memory_goes_back_or_stays_as_it_is_wanted() -> None:
+    kept, given_back = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", HEAP, name], capture_output=True, check=True
+            ).stdout
+        )
+        for name in ("keep_freed", "give_back_at_once")
+    )
+    assert kept - given_back > 48 * 1024  # of 64 MB, in KB
+
+
 def test_a_pile_of_pictures_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spill, "SPILL_BYTES", 20)
     pictures, pile = [bytes([i]) * (i + 1) for i in range(9)], Pile()

@@ -95,9 +95,8 @@ class Edges:
             n, r, mask = self.q.shape[-2], self.r, self.mask
             if self.q.ndim != 3:
                 return self._keep(attend(self._asks(), r, values, mask), 2)
-            wide = by_steps(
-                n, lambda at: _widened(values[:, at], r.shape[-1])
-            )  # once for all pieces
+            # Widened once, not for each piece of the rows.
+            wide = by_steps(n, lambda at: _widened(values[:, at], r.shape[-1]))
             heard = by_steps(n, lambda at: attend(self.q[:, at] * self.scale, r, wide, mask))
             return self._keep(heard[..., : values.shape[-1]], 2)
         heard, entropy = self._hear(values)

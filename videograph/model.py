@@ -159,8 +159,8 @@ class Pooling(nn.Module):
     def forward(
         self, frames: Tensor, objects: Sequence[Tensor], slots: Slots
     ) -> tuple[list[Tensor], Tensor]:
-        """Pooled objects (R, d) of each recursion, (B, T, d), 0 where there is none; each slot's share
-        in the last, (B, T, N)."""
+        """Rows of objects (L, d) of each recursion pooled, (B, T, d), 0 where there is none; each
+        slot's share in the last, (B, T, N)."""
         if self.query is not None and self.scale is not None:
             return pool(self.query(frames), objects, self.scale(), slots)
         found = [pool_evenly(x, slots) for x in objects]

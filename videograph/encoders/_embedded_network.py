@@ -128,9 +128,10 @@ def load_network(state: dict[str, Tensor], precision: torch.dtype | None = None)
     network.load_state_dict({name: value.float() for name, value in state.items()})
     # Channels last is what convolutions on a CPU want; the stubs of torch lack this form of `to`.
     network = network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    precision = precision or quick_precision()
     for module in network.modules():  # not the scale of what comes out, which stays exact
         if isinstance(module, nn.Conv2d):
-            module.to(precision or quick_precision())
+            module.to(precision)
     return network
 
 
@@ -149,7 +150,8 @@ def _one_thread() -> Iterator[None]:
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if before > 1:  # 1: or another encoder is in here too, and will set what was
+            torch.set_num_threads(before)
 
 
 @torch.inference_mode()
@@ -172,9 +174,8 @@ def see(
     with _one_thread():
         for start in range(0, len(images), _BATCH):
             at = slice(start, start + _BATCH)
-            pixels = torch.from_numpy(np.array(images[at])).permute(
-                0, 3, 1, 2
-            )  # torch wants a copy
+            copied = np.array(images[at])  # torch wants what may be written to
+            pixels = torch.from_numpy(copied).permute(0, 3, 1, 2)
             square = interpolate(pixels, (side, side), mode="bilinear", antialias=True)
             square = square.to(precision).contiguous(memory_format=torch.channels_last)
             frames, near = network.seen(square)
