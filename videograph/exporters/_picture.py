@@ -21,14 +21,13 @@ from videograph.records import VideoInfo
 ENCODERS = ("libx264", "mpeg4")
 """In order of preference. PyAV's own wheels carry both; a system build may lack the first."""
 OPTIONS = {
-    # The same skim every time, on any machine: x264's result depends on how many threads it has, and
-    # with more than one for looking ahead it differs from run to run (seen with its build 165).
+    # The same skim every time, on any machine: with more threads x264's result depends on how many,
+    # and differs from run to run (build 165; not where deblocking is off).
     "libx264": {
         "preset": "veryfast",
         "crf": "20",
         "forced-idr": "1",
-        "threads": "8",
-        "x264-params": "lookahead-threads=1",
+        "threads": "1",
     },
     "mpeg4": {"qscale": "3", "threads": "1"},
 }

@@ -327,8 +327,7 @@ class _Edges:
 
     def _open(self) -> Any:
         source, options = self._source, dict(OPTIONS["libx264"])
-        more = f"sps-id={self._plan.own_number}:bframes=0"
-        options["x264-params"] = f"{options['x264-params']}:{more}"
+        options["x264-params"] = f"sps-id={self._plan.own_number}:bframes=0"
         codec: Any = CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = source.width, source.height, "yuv420p"
         codec.options = options | {"profile": self._plan.profile}
