@@ -31,6 +31,7 @@ from videograph.examples import Example, batch_of, examples_of
 from videograph.learn import TABLES, Learner, make_plan
 from videograph.losses import keyframe_loss
 
+_NODES = ["model.steps_per_node=8", "batch_size=4", "accumulate=1"]
 FORMS: dict[str, list[str]] = {
     "full": [],
     "without regulariser": ["loss.structure=0"],
@@ -38,8 +39,10 @@ FORMS: dict[str, list[str]] = {
     "without objects": ["model.use_objects=false"],
     "without either": ["model.use_objects=false", "model.language=none"],
     "one recursion": ["model.n_recursions=1"],
+    "two recursions": ["model.n_recursions=2"],
     "K = 0": ["model.n_recursions=0"],
-    "nodes of 8 steps": ["model.steps_per_node=8", "batch_size=4", "accumulate=1"],
+    "nodes of 8 steps": _NODES,
+    "nodes of 8 steps, two recursions": [*_NODES, "model.n_recursions=2"],
 }
 
 

@@ -21,11 +21,11 @@ from videograph.records import VideoInfo
 from videograph.video._decoding import Decoder, Painter, nothing_decoded
 from videograph.video._media import open_media, probe
 
-LANES = 2
+LANES = 3
 """Moments that are looked up side by side, each with a share of the processors: threads of one decoder
 wait for one another after each seek, and decode frames beyond the one that is looked for."""
-AHEAD = 4
-"""Pictures that are looked for or wait to be taken: two lanes are busy, and memory holds no more."""
+AHEAD = 6
+"""Pictures that are looked for or wait to be taken: three lanes are busy, and memory holds no more."""
 
 NEWEST = 4096
 """Packets among which a skipped frame is looked for: 68 s at 60 frames a second."""
