@@ -65,7 +65,7 @@ SECTIONS = {
     "sync": Section("Sound in step", "sync.py", saves=False),
     "training": Section(
         "Training", "train_speed.py",
-        ("--epochs", "5", "--forms", "full", "without objects", "nodes of 8 steps"),
+        ("--epochs", "5", "--forms", "tvsum.toml", "tvsum.toml, three recursions", "full", "without objects"),
         ("--widths", "64", "--epochs", "1", "--forms", "full"), saves=False,
     ),
 }  # fmt: skip

@@ -6,10 +6,11 @@ Both learn from the same videos (those of fold 0 of TVSum with MobileNetV2 featu
 with --words, words) with the same optimizer, four videos to a step; epochs of all take turns, so that
 other work on the machine falls on all. Time is processor time of one thread, median of the epochs.
 
-"full" and all forms but the last read every sampled frame, one video at a time, and so does "plain
-attention". In "nodes of 8 steps" a run of steps is one node, as in the shipped model, and four videos are
-padded to one length. "plain, same nodes" is the plain scorer on the same nodes in the same batches. Each is
-shown beside the plain one on steps and beside the plain one on nodes.
+Forms read every sampled frame, one video at a time, and so does "plain attention". In "nodes of 8 steps" a
+run of steps is one node, as in the shipped model, and four videos are padded to one length; "tvsum.toml" is
+the recipe of configs/tvsum.toml: such nodes, three objects each, one recursion, five videos. "plain, same
+nodes" is the plain scorer on the same nodes, four videos at once. Each is shown beside the plain one on
+steps and beside the plain one on nodes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ FORMS: dict[str, list[str]] = {
     "K = 0": ["model.n_recursions=0"],
     "nodes of 8 steps": _NODES,
     "nodes of 8 steps, two recursions": [*_NODES, "model.n_recursions=2"],
+    "tvsum.toml": [],
+    "tvsum.toml, three recursions": ["model.n_recursions=3"],
+    "tvsum.toml, every step": ["model.steps_per_node=1"],
 }
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "tvsum.toml"
 
 
 PLAIN, PLAIN_NODES = "plain attention", "plain, same nodes"
@@ -106,7 +111,8 @@ def plain_epoch(videos: Sequence[Example], width: int, batch_size: int) -> Calla
 
 
 def our_epoch(videos: Sequence[Example], name: str, width: int) -> Callable[[], object]:
-    settings = read_settings(None, [f"model.width={width}", "device=cpu", *FORMS[name]], TABLES)
+    config = CONFIG if name.startswith("tvsum.toml") else None
+    settings = read_settings(config, [f"model.width={width}", "device=cpu", *FORMS[name]], TABLES)
     return Learner(make_plan(settings, videos), videos).run_epoch
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(videograph.__file__).parent
 STREET = (
     ("errors", "english", "heap"),
     ("records", "spill"),
-    ("config", "metrics", "attention", "steady", "models"),
+    ("config", "metrics", "attention", "dropout", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
     ("losses", "checkpoint", "inputs", "shots", "summary", "relevance", "moments", "sample"),
     ("model", "runs", "reasons", "labels", "video", "encoders.*", "datasets.*"),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from videograph import losses
 from videograph.config import ModelConfig
+from videograph.dropout import InputDropout
 from videograph.errors import UsageError
 from videograph.graph import Edges
 from videograph.inputs import Inputs, collate, inputs_from, words_for
@@ -512,3 +513,20 @@ def test_a_day_of_video_fits() -> None:
     """Its temporal graph has 119 GB of edges; scoring adds less than 800 MB."""
     done = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 800
+
+
+def test_inputs_are_dropped_in_training_only_by_their_share_and_their_mean_stays() -> None:
+    drop, ones = InputDropout(0.2), torch.ones(300, 1001, requires_grad=True)
+    torch.manual_seed(0)
+    seen = drop(ones)
+    seen.sum().backward()
+    seen = seen.detach()
+    assert ones.grad is not None
+    assert torch.equal(ones.grad, seen)
+    assert abs(float((seen == 0).float().mean()) - 0.2) < 5e-3
+    assert abs(float(seen.mean()) - 1.0) < 5e-3
+    torch.manual_seed(0)
+    assert torch.equal(drop(ones), seen)
+    assert not torch.equal(drop(ones), seen)
+    assert torch.equal(drop.eval()(ones), ones)
+    assert torch.equal(InputDropout(0.0)(ones), ones)

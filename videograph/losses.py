@@ -154,12 +154,13 @@ def ranking_loss(logits: Tensor, target: Tensor, mask: Tensor, n_lags: int = 16)
 
     Each step meets `n_lags` others, drawn anew each time, so memory stays linear in T.
     """
-    total, weight = logits.new_zeros(len(logits)), logits.new_zeros(len(logits))
-    for lag in torch.randint(1, max(2, logits.shape[1]), (n_lags,)).tolist():
-        gap = (target - target.roll(lag, 1)) * (mask & mask.roll(lag, 1))
-        wrong = F.softplus(-gap.sign() * (logits - logits.roll(lag, 1)))
-        total, weight = total + (gap.abs() * wrong).sum(1), weight + gap.abs().sum(1)
-    return (total / weight.clamp(min=1e-6)).mean()
+    n = logits.shape[1]
+    lags = torch.randint(1, max(2, n), (n_lags, 1), device=logits.device)
+    other = (torch.arange(n, device=logits.device) - lags) % n  # (n_lags, T)
+    gap = (target[:, None] - target[:, other]) * (mask[:, None] & mask[:, other])
+    wrong = F.softplus(-gap.sign() * (logits[:, None] - logits[:, other]))
+    weight = gap.abs()
+    return ((weight * wrong).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)).mean()
 
 
 def entropy_regulariser(edges: Edges | SparseEdges | ObjectEdges) -> Tensor:

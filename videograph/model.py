@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from videograph.attention import LONG_STEPS, attend_and_tell, by_steps, long_empty
 from videograph.checkpoint import Checkpointed
 from videograph.config import ModelConfig
+from videograph.dropout import InputDropout
 from videograph.errors import UsageError
 from videograph.graph import Edges, SparseEdges, sparse_edges, unit
 from videograph.inputs import Inputs
@@ -281,7 +282,7 @@ class VideoGraph(nn.Module, Checkpointed):
         self.temporal = _listed(_steps(TemporalStep, config))
         self.classify = nn.Linear(width, 1)
         self.dropout = nn.Dropout(config.dropout)
-        self.input_dropout = nn.Dropout(config.input_dropout)
+        self.input_dropout = InputDropout(config.input_dropout)
         self.decoder = nn.Linear(width, config.feature_dim) if config.reconstruct else None
         self.find_concepts = ConceptHead(width) if language and config.concept_head else None
         self._initialise()
@@ -492,7 +493,8 @@ def _cleaned(inputs: Inputs, config: ModelConfig) -> Inputs:
         )
     features = inputs.features
     if not bool(mask.all()):
-        features = features.masked_fill(~mask[..., None], 0.0)
+        features = features.clone()
+        features[~mask] = 0.0
     if config.centre_features:
         counts = inputs.counts
         n_real = (mask if counts is None else counts).sum(1).clamp(min=1)[:, None, None]
