@@ -28,8 +28,8 @@ from results_data import (
     words_in,
 )
 from results_linear import LinearMap, attention_trial
-from results_relational import linear_scores, relational_examples
-from results_trials import Bench, Variant, examples, run_examples
+from results_relational import linear_scores, relational_examples, told
+from results_trials import Bench, Variant, block_means, examples, run_examples
 
 from videograph.evaluate._rows import position, seeded, typicality
 from videograph.metrics import bootstrap_interval, human_correlation
@@ -48,6 +48,8 @@ SETS = {
 """
 TAUGHT_BY = {"summe": "summe21"}
 """Where a set's folds learn from further videos: all videos, in features whose distances compare."""
+BESIDE = {"summe": "smoothed feature change"}
+"""What a method's scores are also averaged with; elsewhere "ridge, frames"."""
 
 
 def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Variant:
@@ -55,84 +57,106 @@ def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Varia
     return Variant(name, {"": top or {}, "loss": loss or {}, "model": model})
 
 
+_VALIDATION = ", validation videos too"
 VARIANTS = [
     variant("full"),
-    Variant("full, validation videos too", refitted=True),
+    Variant(f"full{_VALIDATION}", refitted=True),
     Variant("full, mean of five trainings", members=5),
-    Variant("full, mean of five trainings, validation videos too", members=5, refitted=True),
+    Variant(f"full, mean of five trainings{_VALIDATION}", members=5, refitted=True),
+    Variant("full, mean of ten trainings", members=10),
+    Variant(f"full, mean of ten trainings{_VALIDATION}", members=10, refitted=True),
     variant("without words", language="none"),
-    variant("without objects", use_objects=False),
-    variant("K = 0", n_recursions=0),
-    variant("without words and objects", use_objects=False, language="none"),
-    Variant("attention scorer"),
-    Variant("attention scorer, mean of five trainings", members=5),
-    Variant("attention scorer, mean of five trainings, validation videos too", members=5, refitted=True),
     Variant("words shuffled", shuffled_words=True),
-    variant("K = 1", n_recursions=1),
+    variant("without objects", use_objects=False),
+    variant("without words and objects", use_objects=False, language="none"),
+    *(variant(f"K = {k}", n_recursions=k) for k in (0, 2, 3, 4, 5)),
+    variant("K = 3, separate weights", n_recursions=3, share_weights=False),
     variant("without time encoding", time_encoding="none"),
     variant("without regulariser", loss={"structure": 0.0}),
     variant("frames shuffled", shuffle_frames=True),
-    variant("separate weights", share_weights=False),
-    variant("K = 2", n_recursions=2),
     Variant("linear map as an input", extra=("change", "linear")),
-    variant("K = 4", n_recursions=4),
-    variant("K = 5", n_recursions=5),
+    Variant("attention scorer"),
+    Variant("attention scorer, mean of five trainings", members=5),
+    Variant(f"attention scorer, mean of five trainings{_VALIDATION}", members=5, refitted=True),
+    Variant("attention scorer, mean of ten trainings", members=10),
+    Variant(f"attention scorer, mean of ten trainings{_VALIDATION}", members=10, refitted=True),
     variant("unsupervised", {"objective": "unsupervised", "select": "last", "epochs": 10}),
-]  # fmt: skip
+]
 
 
-def on_summe(name: str, top: Any = None, **model: Any) -> Variant:
+def on_summe(
+    name: str, top: Any = None, extra: tuple[str, ...] = ("captions",), **model: Any
+) -> Variant:
     """A row of SumMe's, whose settings were chosen on the 11 videos that no fold tests."""
     settings = {
         "": {"select": "last", "epochs": SUMME_EPOCHS} | (top or {}),
-        "model": {"width": 32, "time_encoding": "none"} | model,
+        "model": {
+            "time_encoding": "none",
+            "input_dropout": 0.1,
+            "language": "none",
+        }
+        | model,
     }
-    return Variant(name, settings, sources="c", steps=4, relational=True, others=True)
+    return Variant(name, settings, "c", extra=extra, steps=4, relational=True, others=True)
 
 
 SUMME_EPOCHS = 14
-NO_WORDS = {"language": "none"}
-_SIX = on_summe(
-    "without words, the fold's own videos only", {"epochs": 2 * SUMME_EPOCHS}, **NO_WORDS
-)
+
+
+def _averaged(of: Variant) -> Variant:
+    return replace(of, name=f"{of.name}, mean of five trainings", members=5)
+
+
+_FULL, _WORDLESS = on_summe("full"), on_summe("without words", extra=())
+_PLAIN = on_summe("attention scorer")
+_SIX = on_summe("the fold's own videos only", {"epochs": 2 * SUMME_EPOCHS})
 SUMME = [
-    on_summe("full"),
-    replace(on_summe("full, mean of five trainings"), members=5),
-    on_summe("without words", **NO_WORDS),
-    replace(on_summe("without words, mean of five trainings", **NO_WORDS), members=5),
-    replace(on_summe("without words, mean of five trainings, validation videos too", **NO_WORDS),
-            members=5, refitted=True),
-    on_summe("without words, K = 0", n_recursions=0, **NO_WORDS),
-    on_summe("without words, K = 1", n_recursions=1, **NO_WORDS),
+    _FULL,
+    _averaged(_FULL),
+    replace(
+        _averaged(_FULL), name="full, mean of five trainings, validation videos too", refitted=True
+    ),
+    _WORDLESS,
+    _averaged(_WORDLESS),
+    on_summe("another video's captions", extra=("others' captions",)),
+    on_summe("captions as nodes too", language="query"),
+    on_summe("with time encoding", time_encoding="relative"),
+    on_summe("K = 0", n_recursions=0),
+    on_summe("K = 2", n_recursions=2),
+    on_summe("K = 3", n_recursions=3),
     replace(_SIX, others=False),
-    on_summe("attention scorer"),
-    replace(on_summe("attention scorer, mean of five trainings"), members=5),
-]  # fmt: skip
+    _PLAIN,
+    _averaged(_PLAIN),
+]
 ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME}
 
 _BOTH = "full + ridge, frames"
+_MORE = ("", _VALIDATION)
 PAIRS = [
     *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
       "ridge, frames", "ridge, all inputs", "without words", "words shuffled", "without objects",
-      "without words and objects", "K = 0", "K = 1", "attention scorer",
-      "without time encoding", "without regulariser", "frames shuffled", "separate weights",
+      "without words and objects", *(f"K = {k}" for k in (0, 2, 3, 4, 5)), "attention scorer",
+      "without time encoding", "without regulariser", "frames shuffled", "linear map as an input",
       "unsupervised")),
-    ("full, validation videos too", "ridge, frames"),
-    ("full, validation videos too", "ridge, all inputs"),
-    ("full, validation videos too", "full"),
-    ("full, validation videos too", "attention scorer"),
-    *((f"full, mean of five trainings{more}", other) for more in ("", ", validation videos too")
-      for other in ("full", "ridge, frames", "ridge, all inputs", "human leave-one-out")),
-    *((f"full, mean of five trainings{more}", f"attention scorer, mean of five trainings{more}")
-      for more in ("", ", validation videos too")),
-    *(("full, mean of five trainings", other) for other in ("smoothed feature change",
-      "VideoGraph, training-free", "ridge, relational inputs", "without words, mean of five trainings")),
-    *(("without words, mean of five trainings", other) for other in ("without words",
+    ("K = 3", "K = 3, separate weights"),
+    *((f"full{_VALIDATION}", other) for other in ("ridge, frames", "ridge, all inputs", "full",
+      "attention scorer")),
+    *((f"full, mean of {n} trainings{more}", other) for n in ("five", "ten") for more in _MORE
+      for other in ("full", "ridge, frames", "ridge, all inputs", "human leave-one-out",
+      f"attention scorer, mean of {n} trainings{more}")),
+    *((f"full, mean of ten trainings{more}", f"full, mean of five trainings{more}") for more in _MORE),
+    *((f"full{more}", other) for more in ("", ", mean of five trainings",
+      ", mean of five trainings, validation videos too") for other in (
       "smoothed feature change", "VideoGraph, training-free", "ridge, relational inputs",
-      "attention scorer, mean of five trainings")),
-    *(("without words", other) for other in ("smoothed feature change", "VideoGraph, training-free",
-      "ridge, relational inputs", "without words, K = 0", "without words, K = 1", "attention scorer",
-      "without words, the fold's own videos only")),
+      "caption unlike the others")),
+    *(("full", other) for other in ("another video's captions", "captions as nodes too",
+      "with time encoding", "the fold's own videos only", "ridge, relational inputs without words")),
+    ("full, mean of five trainings", "without words, mean of five trainings"),
+    *((f"{method}{more} + smoothed feature change", other) for method in ("full", "without words")
+      for more in ("", ", mean of five trainings") for other in ("smoothed feature change",
+      f"{method}{more}", f"attention scorer{more} + smoothed feature change")),
+    ("full, mean of five trainings", "smoothed feature change"),
+    ("ridge, relational inputs", "ridge, relational inputs without words"),
     ("attention scorer, mean of five trainings", "ridge, frames"),
     ("VideoGraph, training-free", "smoothed feature change"),
     ("attention scorer", "ridge, frames"),
@@ -192,9 +216,19 @@ def references(name: str) -> None:
         row(title, lambda k, scores=scores: scores[k])
     if name in TAUGHT_BY:
         taught, scores = bench(TAUGHT_BY[name]), {}
-        for fold in folds(name, taught):
-            scores |= linear_scores(taught, fold, SUMME[0].steps)
-        row("ridge, relational inputs", lambda k: scores[k])
+        for title, extra in (
+            ("ridge, relational inputs without words", ()),
+            ("ridge, relational inputs", ("captions",)),
+            ("ridge, relational inputs and place", ("captions", "places")),
+        ):
+            scores = {}
+            for fold in folds(name, taught):
+                scores |= linear_scores(taught, fold, SUMME[0].steps, extra)
+            row(title, lambda k, scores=scores: scores[k])
+        row(
+            "caption unlike the others",
+            lambda k: told(videos[k], taught.vectors)["unlike the others"],
+        )
     rows["human leave-one-out"] = {
         k: _pair(human_correlation(u, mode=mode)) for k, u in made.users.items()
     }
@@ -231,8 +265,11 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
     found = json.loads(path.read_text()) if path.is_file() else {}
     made, mode, cache, kept = bench(TAUGHT_BY.get(name, name)), SETS[name][3], {}, {}
     parts, linear = folds(name, made), None
-    beside: list[dict[str, np.ndarray]] = [{} for _ in parts]
-    if name not in TAUGHT_BY:
+    if name in TAUGHT_BY:
+        size = SUMME[0].steps
+        moved = {k: block_means(change(v.features), size) for k, v in made.dataset.videos.items()}
+        beside = [{k: moved[k] for k in fold["test"]} for fold in parts]
+    else:
         linear = LinearMap(made, "f")
         beside = [linear.test_blocks(fold) for fold in parts]
     rows = [v for v in ROWS[name] if not wanted or v.name in wanted]
@@ -243,7 +280,7 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
                 continue
             began, outcome = time.process_time(), []
             for i, fold in enumerate(parts):
-                made_for = "all" if chosen.relational else (i, chosen.extra)
+                made_for = ("all" if chosen.relational else i, chosen.extra)
                 if made_for not in cache:
                     cache[made_for] = (
                         relational_examples(made, chosen)
@@ -252,7 +289,9 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
                     )
                 if chosen.name.startswith("attention scorer"):
                     outcome.append(
-                        attention_trial(made, fold, chosen, seed, cache[made_for], mode, kept)
+                        attention_trial(
+                            made, fold, chosen, seed, cache[made_for], mode, beside[i], kept
+                        )
                     )
                 else:
                     outcome.append(
@@ -285,7 +324,7 @@ def table(name: str) -> None:
     of = name.removesuffix("_coordinates")
     fixed = json.loads((HERE / f"references_{of}.json").read_text())
     rows: dict[str, list[dict[str, Any]]] = {row: [values] for row, values in fixed.items()}
-    for part, suffix in (("test", ""), ("beside", " + ridge, frames")):
+    for part, suffix in (("test", ""), ("beside", f" + {BESIDE.get(name, 'ridge, frames')}")):
         order = {v.name: i for i, v in enumerate(ROWS.get(name, []))}
         for key in sorted(found, key=lambda k: order.get(k.rpartition("/")[0], len(order))):
             outcome = found[key]
@@ -298,7 +337,7 @@ def table(name: str) -> None:
         n = "-" if row in fixed else len(runs)
         print(f"| {row} | {_mean(means[row], 0):.3f} | {_mean(means[row], 1):.3f} | {sd} | {n} |")
     print("\n| difference in tau | mean and 95 % interval over videos |\n|---|---|")
-    for a, b in PAIRS:
+    for a, b in dict.fromkeys(PAIRS):
         if a in means and b in means:
             gap = np.array([means[a][k][0] - means[b][k][0] for k in means[a]])
             print(f"| {a} minus {b} | {bootstrap_interval(gap)} |")

@@ -131,15 +131,15 @@ class AttentionScorer(nn.Module):
 
 def attention_trial(
     bench: Bench, fold: Mapping[str, Sequence[str]], variant: Variant, seed: int,
-    made: Sequence[Example], mode: str, kept: dict[Any, Any],
+    made: Sequence[Example], mode: str, beside: Mapping[str, np.ndarray], kept: dict[Any, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """As `results_trials.run_examples`, of the scorer; `kept` holds what was trained before."""
-    outcome: dict[str, Any] = {"epoch": [], "validation": [], "test": {}}
+    outcome: dict[str, Any] = {"epoch": [], "validation": [], "test": {}, "beside": {}}
     scores: dict[str, Any] = dict.fromkeys(fold["test"], 0.0)
     by_key = {e.key: e for e in made}
     for member in range(variant.members):
         own = seed * variant.members + member
-        key = ("attention", own, fold["fold"], variant.refitted)
+        key = ("attention", own, fold["fold"], variant.refitted, variant.extra)
         if key not in kept:
             kept[key] = _trained(fold, variant, by_key, own, mode)
         epoch, best, model = kept[key]
@@ -148,8 +148,13 @@ def attention_trial(
         for name in fold["test"]:
             scores[name] = scores[name] + standard(_score(model, by_key[name]))
     for name, row in scores.items():
-        steps = spread_to_steps(row, bench.users[name].shape[1], variant.steps)
+        n_steps = bench.users[name].shape[1]
+        steps = spread_to_steps(row, n_steps, variant.steps)
         outcome["test"][name] = bench.tau(name, steps, mode)
+        if name in beside:
+            joined = standard(row) + standard(beside[name])
+            steps = spread_to_steps(joined, n_steps, variant.steps)
+            outcome["beside"][name] = bench.tau(name, steps, mode)
     return outcome
 
 

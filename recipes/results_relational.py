@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from results_data import WORD_DIM, WordVectors, places, words_in
 from results_trials import (
     Bench,
     Variant,
@@ -22,6 +23,7 @@ from results_trials import (
 from scipy.ndimage import uniform_filter1d
 from torch import as_tensor
 
+from videograph.datasets import BenchmarkVideo
 from videograph.examples import Example
 from videograph.inputs import inputs_from
 from videograph.records import VideoFeatures
@@ -64,17 +66,47 @@ def _nearest(far: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return np.where(known, found, found[known].mean() if known.any() else 0.0)
 
 
-def inputs_of(bench: Bench, key: str) -> np.ndarray:
-    """All of them and the training-free score, each standardised, (n_steps, 7) float32."""
+def told(video: BenchmarkVideo, vectors: WordVectors) -> dict[str, np.ndarray]:
+    """What a step's caption says beside what those of the whole video say, (n_steps,) each."""
+    said = np.zeros((video.n_steps, WORD_DIM))
+    for caption in video.captions:
+        here = (video.seconds >= caption.start_seconds) & (video.seconds < caption.end_seconds)
+        said[here] = vectors.of_text(words_in(caption.text))
+    later = np.arange(len(said))[:, None] - np.arange(len(said))
+    far = np.sqrt(np.maximum(2 - 2 * said @ said.T, 0))
+    return {
+        "unlike the others": -_smooth(said @ said.mean(0)),
+        "not said before": _smooth(_nearest(far, later >= NEAR)),
+    }
+
+
+def inputs_of(bench: Bench, key: str, extra: Sequence[str] = ()) -> np.ndarray:
+    """What pictures show, the training-free score and `extra`, each standardised, (n_steps, n) float32.
+
+    Args:
+        bench: a set.
+        key: one of its videos.
+        extra: of "captions" (what is said at a step), "others' captions" (of the next video, stretched)
+            and "places" (where in the video a step is).
+    """
     video = bench.dataset.videos[key]
     assert video.features is not None
     found = relational(video.features)
     found["training-free"] = score_video(video.as_features("x")).scores
-    return np.stack([standard(x) for x in found.values()], 1).astype(np.float32)
+    if "captions" in extra:
+        found |= told(video, bench.vectors)
+    if "others' captions" in extra:
+        keys = list(bench.users)
+        other = bench.dataset.videos[keys[(keys.index(key) + 1) % len(keys)]]
+        at = np.linspace(0, other.n_steps - 1, video.n_steps)
+        rows = told(other, bench.vectors).items()
+        found |= {name: np.interp(at, np.arange(other.n_steps), row) for name, row in rows}
+    columns = [*found.values(), *(places(video.n_steps).T if "places" in extra else ())]
+    return np.stack([standard(x) for x in columns], 1).astype(np.float32)
 
 
 def relational_examples(bench: Bench, variant: Variant) -> list[Example]:
-    """All videos of a set, as a model of relational inputs and captions reads them."""
+    """All videos of a set, as a model of relational inputs reads them."""
     return [_example(bench, key, variant) for key in bench.dataset.videos]
 
 
@@ -82,8 +114,8 @@ def _example(bench: Bench, key: str, variant: Variant) -> Example:
     video, users, size = bench.dataset.videos[key], bench.users[key], variant.steps
     middle = middle_steps(video.n_steps, size)
     features = VideoFeatures(
-        block_means(inputs_of(bench, key), size), video.picks[middle], video.seconds[middle],
-        video.n_frames, "relational",
+        block_means(inputs_of(bench, key, variant.extra), size), video.picks[middle],
+        video.seconds[middle], video.n_frames, "relational",
     )  # fmt: skip
     return Example(
         key,
@@ -95,17 +127,18 @@ def _example(bench: Bench, key: str, variant: Variant) -> Example:
 
 
 def linear_scores(
-    bench: Bench, fold: Mapping[str, Sequence[str]], steps: int, penalty: float = 0.03
-) -> dict[str, np.ndarray]:
+    bench: Bench, fold: Mapping[str, Sequence[str]], steps: int, extra: Sequence[str] = (),
+    penalty: float = 0.03,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Step scores of the test videos by ridge regression on the same inputs and videos, validation too."""
-    rows = {k: block_means(inputs_of(bench, k), steps) for k in bench.users}
+    rows = {k: block_means(inputs_of(bench, k, extra), steps) for k in bench.users}
     seen = [*fold["train"], *fold["val"], *fold["others"]]
     gram = sum(rows[k].T @ rows[k] / len(rows[k]) for k in seen) / len(seen)
-    told = sum(
+    wanted = sum(
         rows[k].T @ standard(block_means(shared_order(bench.users[k]), steps)) / len(rows[k])
         for k in seen
     ) / len(seen)
-    weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), told)
+    weights = np.linalg.solve(gram + penalty * np.eye(len(gram)), wanted)
     return {
         k: spread_to_steps(rows[k] @ weights, bench.users[k].shape[1], steps) for k in fold["test"]
     }

@@ -198,7 +198,9 @@ RECIPE: dict[str, dict[str, Any]] = {
         target="ranking", select="auto", epochs=14, patience=0, batch_size=5, accumulate=1,
         learning_rate=3e-3, weight_decay=0.05, warmup_epochs=2, average=0.9, device="cpu",
     ),
-    "model": dict(width=64, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative"),
+    "model": dict(
+        width=64, n_recursions=1, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative",
+    ),
     "loss": {},
 }  # fmt: skip
 
@@ -270,7 +272,8 @@ def run_examples(
 ) -> dict[str, Any]:  # fmt: skip
     """Train, choose the epoch, score the fold's test videos: tau and rho of each.
 
-    "beside" is the same of the mean with the linear map's scores, both standardised within the video.
+    "beside" is the same of the mean with the scores in `beside`, a linear map's or change, both
+    standardised within the video.
     `kept` holds what was learned before: rows that share a training run it once.
     """
     outcome: dict[str, Any] = {"epoch": [], "validation": [], "test": {}, "beside": {}}
@@ -291,7 +294,8 @@ def run_examples(
         outcome["test"][key] = bench.tau(key, steps, mode)
         if key in beside:
             joined = standard(row) + standard(beside[key])
-            outcome["beside"][key] = bench.tau(key, spread_to_steps(joined, n_steps), mode)
+            steps = spread_to_steps(joined, n_steps, variant.steps)
+            outcome["beside"][key] = bench.tau(key, steps, mode)
     return outcome
 
 
