@@ -65,8 +65,8 @@ SECTIONS = {
     "sync": Section("Sound in step", "sync.py", saves=False),
     "training": Section(
         "Training", "train_speed.py",
-        ("--epochs", "5", "--forms", "tvsum.toml", "tvsum.toml, three recursions", "full", "without objects"),
-        ("--widths", "64", "--epochs", "1", "--forms", "full"), saves=False,
+        ("--epochs", "5", "--forms", "one recursion", "tvsum.toml", "three recursions", "without objects"),
+        ("--widths", "64", "--epochs", "1", "--forms", "one recursion"), saves=False,
     ),
 }  # fmt: skip
 

@@ -6,11 +6,11 @@ Both learn from the same videos (those of fold 0 of TVSum with MobileNetV2 featu
 with --words, words) with the same optimizer, four videos to a step; epochs of all take turns, so that
 other work on the machine falls on all. Time is processor time of one thread, median of the epochs.
 
-Forms read every sampled frame, one video at a time, and so does "plain attention". In "nodes of 8 steps" a
-run of steps is one node, as in the shipped model, and four videos are padded to one length; "tvsum.toml" is
-the recipe of configs/tvsum.toml: such nodes, three objects each, one recursion, five videos. "plain, same
-nodes" is the plain scorer on the same nodes, four videos at once. Each is shown beside the plain one on
-steps and beside the plain one on nodes.
+Forms read every sampled frame, one video at a time, and so does "plain attention"; where nothing else is
+said they have three recursions. In "nodes of 8 steps" a run of steps is one node, as in the shipped model,
+and four videos are padded to one length; "tvsum.toml" is the recipe of configs/tvsum.toml: such nodes, three
+objects each, one recursion, five videos. "plain, same nodes" is the plain scorer on the same nodes, four
+videos at once. Each is shown beside the plain one on steps and beside the plain one on nodes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from videograph.losses import keyframe_loss
 
 _NODES = ["model.steps_per_node=8", "batch_size=4", "accumulate=1"]
 FORMS: dict[str, list[str]] = {
-    "full": [],
+    "three recursions": [],
     "without regulariser": ["loss.structure=0"],
     "without words": ["model.language=none"],
     "without objects": ["model.use_objects=false"],
