@@ -28,7 +28,7 @@ from results_data import (
     words_in,
 )
 from results_linear import LinearMap, attention_trial
-from results_relational import linear_scores, relational_examples, told
+from results_relational import captions_told, linear_scores, relational_examples
 from results_trials import Bench, Variant, block_means, examples, run_examples
 
 from videograph.evaluate._rows import position, seeded, typicality
@@ -227,7 +227,7 @@ def references(name: str) -> None:
             row(title, lambda k, scores=scores: scores[k])
         row(
             "caption unlike the others",
-            lambda k: told(videos[k], taught.vectors)["unlike the others"],
+            lambda k: captions_told(videos[k], taught.vectors)["unlike the others"],
         )
     rows["human leave-one-out"] = {
         k: _pair(human_correlation(u, mode=mode)) for k, u in made.users.items()

@@ -7,16 +7,20 @@ Four parts, each scored by models of the other three; five seeds, each of which 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from results import bench, folds, on_summe
-from results_relational import relational_examples
+from results_data import change
+from results_linear import scorer_epochs, scorer_scores
+from results_relational import captions_told, relational_examples
 from results_trials import Bench, Variant, merged, spread_to_steps, standard
 
+from videograph.datasets import BenchmarkVideo
 from videograph.examples import Example
 from videograph.learn import learn, make_plan, predict
+from videograph.scoring import score_video
 
 EPOCHS = {"epochs": 20}
 """As many steps of learning as 14 epochs of the folds' 17 videos are, about."""
@@ -34,6 +38,7 @@ SETTINGS = [
     on_summe("input dropout .2", EPOCHS, input_dropout=0.2),
     on_summe("14 epochs", EPOCHS | {"epochs": 14}),
     on_summe("30 epochs", EPOCHS | {"epochs": 30}),
+    on_summe("attention scorer", EPOCHS),
 ]
 SEEDS = (0, 1, 2, 3, 4)
 
@@ -43,8 +48,11 @@ def part_scores(
 ) -> dict[str, np.ndarray]:
     """Standardised scores of the nodes of `held`, by a model of all others."""
     train = [e for e in made if e.key not in held]
-    model = learn(make_plan(merged(variant, seed), train), train).model
     told = [e for e in made if e.key in held]
+    if variant.name == "attention scorer":
+        *_, scorer = scorer_epochs(train, seed, EPOCHS["epochs"])
+        return {e.key: standard(scorer_scores(scorer, e)) for e in told}
+    model = learn(make_plan(merged(variant, seed), train), train).model
     return {e.key: standard(predict(model, e.inputs).logits[0].double().numpy()) for e in told}
 
 
@@ -62,6 +70,14 @@ def main() -> None:
     torch.set_num_threads(1)
     made = bench("summe21")
     keys = folds("summe", made)[0]["others"]
+    untrained: dict[str, Callable[[BenchmarkVideo], np.ndarray]] = {
+        "smoothed change": lambda v: change(v.features),
+        "VideoGraph, training-free": lambda v: score_video(v.as_features("x")).scores,
+        "caption unlike the others": lambda v: captions_told(v, made.vectors)["unlike the others"],
+    }
+    for name, score in untrained.items():
+        taus = [made.tau(k, score(made.dataset.videos[k]), "mode2")[0] for k in keys]
+        print(f"{name:28} {np.mean(taus):.3f}", flush=True)
     for variant in SETTINGS:
         seen = [e for e in relational_examples(made, variant) if e.key in keys]
         runs = []

@@ -146,7 +146,7 @@ def attention_trial(
         outcome["epoch"].append(epoch)
         outcome["validation"].append(best)
         for name in fold["test"]:
-            scores[name] = scores[name] + standard(_score(model, by_key[name]))
+            scores[name] = scores[name] + standard(scorer_scores(model, by_key[name]))
     for name, row in scores.items():
         n_steps = bench.users[name].shape[1]
         steps = spread_to_steps(row, n_steps, variant.steps)
@@ -168,17 +168,19 @@ def _trained(
     validation = [by_key[k] for k in fold["val"]]
     settings = merged(variant, seed)[""]
     best, chosen = -1.0, (0, nn.Module())
-    for epoch, model in enumerate(_epochs(train, seed, settings["epochs"]), 1):
-        taus = [rank_correlation(_score(model, e), e.users, mode=mode).tau[0] for e in validation]
+    for epoch, model in enumerate(scorer_epochs(train, seed, settings["epochs"]), 1):
+        taus = [
+            rank_correlation(scorer_scores(model, e), e.users, mode=mode).tau[0] for e in validation
+        ]
         if np.mean(taus) > best or settings["select"] == "last":
             best, chosen = float(np.mean(taus)), (epoch, copy.deepcopy(model))
     epoch, model = chosen
     if variant.refitted:
-        *_, model = _epochs([*train, *validation], seed, epoch)
+        *_, model = scorer_epochs([*train, *validation], seed, epoch)
     return epoch, best, model
 
 
-def _epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterator[nn.Module]:
+def scorer_epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterator[nn.Module]:
     """The scorer after each epoch, by the same recipe: inputs, loss, and running mean of weights."""
     torch.manual_seed(seed)
     model = AttentionScorer(train[0].inputs.features.shape[-1])
@@ -203,6 +205,7 @@ def _epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterator[nn.M
 
 
 @torch.inference_mode()
-def _score(model: nn.Module, example: Example) -> np.ndarray:
+def scorer_scores(model: nn.Module, example: Example) -> np.ndarray:
+    """Of each node, (n_nodes,)."""
     model.eval()
     return model(example.inputs.features, example.inputs.frame_mask)[0].double().numpy()

@@ -66,7 +66,7 @@ def _nearest(far: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return np.where(known, found, found[known].mean() if known.any() else 0.0)
 
 
-def told(video: BenchmarkVideo, vectors: WordVectors) -> dict[str, np.ndarray]:
+def captions_told(video: BenchmarkVideo, vectors: WordVectors) -> dict[str, np.ndarray]:
     """What a step's caption says beside what those of the whole video say, (n_steps,) each."""
     said = np.zeros((video.n_steps, WORD_DIM))
     for caption in video.captions:
@@ -94,12 +94,12 @@ def inputs_of(bench: Bench, key: str, extra: Sequence[str] = ()) -> np.ndarray:
     found = relational(video.features)
     found["training-free"] = score_video(video.as_features("x")).scores
     if "captions" in extra:
-        found |= told(video, bench.vectors)
+        found |= captions_told(video, bench.vectors)
     if "others' captions" in extra:
         keys = list(bench.users)
         other = bench.dataset.videos[keys[(keys.index(key) + 1) % len(keys)]]
         at = np.linspace(0, other.n_steps - 1, video.n_steps)
-        rows = told(other, bench.vectors).items()
+        rows = captions_told(other, bench.vectors).items()
         found |= {name: np.interp(at, np.arange(other.n_steps), row) for name, row in rows}
     columns = [*found.values(), *(places(video.n_steps).T if "places" in extra else ())]
     return np.stack([standard(x) for x in columns], 1).astype(np.float32)
