@@ -90,7 +90,8 @@ def test_train_and_summarize_your_own(
             main(arguments)
         return int(ended.value.code or 0)
 
-    settings = [f"dataset={built.path}", "epochs=2", "model.width=8"]
+    config = Path(__file__).parent.parent / "configs" / "own.toml"
+    settings = [str(config), f"dataset={built.path}", "epochs=2", "model.width=8"]
     assert run("train", *settings, "--runs", str(tmp_path), "--name", "mine") == 0
     model = str(tmp_path / "mine" / "model")
     common = ["--budget", "50%", "--export", "json", "-o", str(tmp_path / "out")]
