@@ -42,7 +42,7 @@ SETS = {
     "summe_coordinates": ("summe", "dino_vitb16", "summe_dino_5fold.json", "mode2"),
     "summe21": ("summe", "dino_pca128", "", "mode2"),
 }
-"""Folder, picture features, folds and mode of the rank correlation; without folds nothing is trained.
+"""Folder, picture features, folds and mode of the rank correlation; without folds nothing sees a label.
 
 "summe" learns from inputs that compare across videos, "summe_coordinates" by TVSum's recipe.
 """
@@ -58,6 +58,8 @@ def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Varia
 
 
 _VALIDATION = ", validation videos too"
+_ALONE = {"objective": "unsupervised", "select": "last", "epochs": 10}
+_UNTAUGHT = variant("unsupervised", _ALONE)
 VARIANTS = [
     variant("full"),
     Variant(f"full{_VALIDATION}", refitted=True),
@@ -80,7 +82,7 @@ VARIANTS = [
     Variant(f"attention scorer, mean of five trainings{_VALIDATION}", members=5, refitted=True),
     Variant("attention scorer, mean of ten trainings", members=10),
     Variant(f"attention scorer, mean of ten trainings{_VALIDATION}", members=10, refitted=True),
-    variant("unsupervised", {"objective": "unsupervised", "select": "last", "epochs": 10}),
+    _UNTAUGHT,
 ]
 
 
@@ -128,7 +130,15 @@ SUMME = [
     _PLAIN,
     _averaged(_PLAIN),
 ]
-ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME}
+SUMME21 = [
+    _UNTAUGHT,
+    variant("unsupervised, without words", _ALONE, language="none"),
+    variant("unsupervised, K = 0", _ALONE, n_recursions=0),
+    variant("unsupervised, K = 3", _ALONE, n_recursions=3),
+    variant("unsupervised, without time encoding", _ALONE, time_encoding="none"),
+]
+"""No labels are read, so all videos teach."""
+ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME, "summe21": SUMME21}
 
 _BOTH = "full + ridge, frames"
 _MORE = ("", _VALIDATION)
@@ -179,7 +189,12 @@ def bench(name: str) -> Bench:
 
 
 def folds(name: str, made: Bench | None = None) -> list[dict[str, Any]]:
-    """The disjoint folds, each with a validation part, and the videos of `made` that are in none."""
+    """The disjoint folds, each with a validation part, and the videos of `made` that are in none; of a set
+    without folds all videos, to learn from without labels and to be scored."""
+    if not SETS[name][2]:
+        assert made is not None
+        every = list(made.users)
+        return [{"fold": 0, "train": every, "val": [], "test": every, "others": []}]
     found = json.loads((DATA / "splits" / SETS[name][2]).read_text())["folds"]
     inside = {k for part in ("train", "val", "test") for k in found[0][part]}
     others = [k for k in made.users if k not in inside] if made else []
@@ -269,6 +284,8 @@ def trials(name: str, seeds: list[int], wanted: list[str]) -> None:
         size = SUMME[0].steps
         moved = {k: block_means(change(v.features), size) for k, v in made.dataset.videos.items()}
         beside = [{k: moved[k] for k in fold["test"]} for fold in parts]
+    elif not SETS[name][2]:
+        beside = [{} for _ in parts]
     else:
         linear = LinearMap(made, "f")
         beside = [linear.test_blocks(fold) for fold in parts]
