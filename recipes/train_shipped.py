@@ -3,6 +3,7 @@
     python recipes/train_shipped.py extract --work W   # what the embedded encoder of each fold sees
     python recipes/train_shipped.py folds --work W     # train and score the folds, five seeds
     python recipes/train_shipped.py ship --work W      # train on all videos, into the package
+    python recipes/train_shipped.py card --work W      # write the folds' figures into the package anew
 
 W is the folder of recipes/train_embedded.py, whose weights are read. Everything is measured on the way
 that `summarize` takes: decoded from the video files at its picks, with the encoder of the fold, scored by
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from videograph.features import extract
 from videograph.inputs import inputs_from
 from videograph.learn import Learned, learn, make_plan
 from videograph.metrics import bootstrap_interval, rank_correlation
+from videograph.model import VideoGraph
 from videograph.records import VideoFeatures
 from videograph.scoring import score_video
 
@@ -132,22 +135,44 @@ def train(
 
 def measure(work: Path) -> None:
     """Train and score the folds whose features are there, and print the rows of docs/results.md."""
-    told = {}
     for number, fold in enumerate(read_folds()):
         path = work / f"shipped-{number}.json"
         if not path.exists() and features_file(work, number).exists():
             path.write_text(json.dumps(_measured(read_features(work, number), fold)))
             print(f"fold {number} is measured", flush=True)
-        if path.exists():
-            told[number] = json.loads(path.read_text())
-    print(f"{len(told)} of 5 folds, epochs {[t['epochs'] for t in told.values()]}\n")
+    told = _told(work)
+    print(f"{len(told)} of 5 folds, epochs {[t['epochs'] for t in told]}\n")
     print("| scores | tau | 95 % interval | rho | sd over seeds |\n|---|---|---|---|---|")
-    for name in next(iter(told.values()))["rows"]:
-        table = np.concatenate([np.array(t["rows"][name]) for t in told.values()], 1)
+    for name in told[0]["rows"]:
+        table = _row(told, name)
         tau, interval = table[..., 0], bootstrap_interval(table[..., 0].mean(0), seed=0)
         spread = f"{tau.mean(1).std(ddof=1):.3f}" if len(tau) > 1 else "-"
         print(f"| {name} | {tau.mean():.3f} | {interval.low:.3f} to {interval.high:.3f} | "
               f"{table[..., 1].mean():.3f} | {spread} |")  # fmt: skip
+
+
+def _told(work: Path) -> list[dict[str, Any]]:
+    """What `measure` found of each fold."""
+    return [json.loads(path.read_text()) for path in sorted(work.glob("shipped-*.json"))]
+
+
+def _row(told: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """tau and rho of a row in all folds, (n_seeds, n_videos, 2)."""
+    return np.concatenate([np.array(fold["rows"][name]) for fold in told], 1)
+
+
+def figure(work: Path) -> str:
+    """The folds' figure as the model's card tells it."""
+    told = _told(work)
+    five, one, place = (
+        _row(told, name)[..., 0] for name in ("five trainings together", "one training", "position")
+    )
+    return (
+        f"TVSum, five disjoint folds, from video files, mode 1: tau {five.mean():.3f} for five trainings "
+        f"averaged, {one.mean():.3f} (sd {one.mean(1).std(ddof=1):.3f}) for one like this; chance .000, "
+        f"position {place.mean():.3f}, people .183. This one learned from all the videos, so it has no "
+        "figure of its own there."
+    )
 
 
 def _measured(
@@ -185,24 +210,37 @@ def position(n_steps: int) -> np.ndarray:
 def ship(work: Path) -> None:
     """Train on all videos, for as many epochs as the folds chose in the middle, and save."""
     ratings, seen = Ratings(), read_features(work, None)
-    told = [json.loads((work / f"shipped-{n}.json").read_text()) for n in range(5)]
-    epochs = int(np.median([epoch for fold in told for epoch in fold["epochs"]]))
+    epochs = int(np.median([epoch for fold in _told(work) for epoch in fold["epochs"]]))
     examples = {k: ratings.example(k, seen[k]) for k in seen}
     for seed in SEEDS:
         model = train(examples, sorted(examples), (), seed, epochs).model
         model.origin = Origin(
             encoder=next(iter(seen.values())).encoder, preprocessing="2 steps a second",
             name="videograph-tvsum", objective="supervised", dataset="TVSum",
-            videos=tuple(sorted(examples)), epoch=epochs, seed=seed,
+            videos=tuple(sorted(examples)), measured=figure(work), epoch=epochs, seed=seed,
             versions={"videograph": __version__},
         )  # fmt: skip
-        model.save_pretrained(SHIPPED / str(seed))
+        save(model, seed)
+
+
+def save(model: VideoGraph, seed: int) -> None:
+    """Into the package, with a new card: one that is there would stay."""
+    (SHIPPED / str(seed) / "README.md").unlink(missing_ok=True)
+    model.save_pretrained(SHIPPED / str(seed))
+
+
+def card(work: Path) -> None:
+    """Write the folds' figures into the models that are there; their weights stay."""
+    for seed in SEEDS:
+        model = VideoGraph.from_pretrained(SHIPPED / str(seed))
+        model.origin = replace(model.origin, measured=figure(work))
+        save(model, seed)
 
 
 def main() -> None:
     """The recipe's commands, see the module."""
     parser = argparse.ArgumentParser(description="Train the model that is shipped.")
-    parser.add_argument("command", choices=("extract", "folds", "ship"))
+    parser.add_argument("command", choices=("extract", "folds", "ship", "card"))
     parser.add_argument("--work", type=Path, required=True, help="folder of train_embedded.py")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -215,6 +253,8 @@ def main() -> None:
                 make_features(args.work, fold)
     elif args.command == "folds":
         measure(args.work)
+    elif args.command == "card":
+        card(args.work)
     else:
         ship(args.work)
 

@@ -13,6 +13,7 @@ import torch
 from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
+import videograph
 from videograph.checkpoint import Origin
 from videograph.config import ModelConfig
 from videograph.errors import UsageError, VideographError
@@ -106,6 +107,17 @@ def test_card_says_what_it_reads(folder: Path) -> None:
     card = (folder / "README.md").read_text(encoding="utf-8")
     for text in ("**builtin-1**", "minilm", "1 videos of own", "supervised, epoch 3, seed 5"):
         assert text in card
+    assert "Measured" not in card
+
+
+def test_card_of_the_shipped_models_tells_the_folds_figure_and_chance() -> None:
+    shipped = sorted((Path(videograph.__file__).parent / "models" / "default").iterdir())
+    assert shipped
+    for folder in shipped:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        origin = VideoGraph.from_pretrained(folder).origin
+        assert "tau 0.1" in origin.measured and "chance" in origin.measured
+        assert f"\n- Measured: {origin.measured}\n- Width" in card
 
 
 def test_nothing_hidden_is_left_behind(folder: Path) -> None:

@@ -51,6 +51,8 @@ class Origin:
     """Seed of the run."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the libraries it was trained with."""
+    measured: str = ""
+    """A sentence for the card: what such a model reached on videos it had not seen."""
 
     def admit(self, encoder: str) -> None:
         """Let features of that encoder pass.
@@ -81,6 +83,9 @@ Scores how much each sampled frame of a video belongs into its summary
   {{ origin.preprocessing }}{% endif %}.
 - Learned from: {{ origin.videos | length }} videos of {{ origin.dataset or "an unnamed set" }},
   {{ origin.objective or "objective unknown" }}, epoch {{ origin.epoch }}, seed {{ origin.seed }}.
+{%- if origin.measured %}
+- Measured: {{ origin.measured }}
+{%- endif %}
 - Width {{ model.width }}, {{ model.n_recursions }} recursions; everything else is in `config.json`.
 
 ```
