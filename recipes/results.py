@@ -348,16 +348,24 @@ def table(name: str) -> None:
             if outcome[part]:
                 rows.setdefault(key.rpartition("/")[0] + suffix, []).append(outcome[part])
     means = {row: _over_seeds(runs) for row, runs in rows.items()}
-    print("| row | tau | rho | sd over seeds | seeds |\n|---|---|---|---|---|")
+    print("| row | tau | rho | sd over seeds | seeds | validation tau |\n|---|---|---|---|---|---|")
     for row, runs in rows.items():
         sd = f"{np.std([_mean(r, 0) for r in runs], ddof=1):.3f}" if len(runs) > 1 else "-"
         n = "-" if row in fixed else len(runs)
-        print(f"| {row} | {_mean(means[row], 0):.3f} | {_mean(means[row], 1):.3f} | {sd} | {n} |")
+        figures = f"{_mean(means[row], 0):.3f} | {_mean(means[row], 1):.3f} | {sd} | {n}"
+        print(f"| {row} | {figures} | {_validation(found, row)} |")
     print("\n| difference in tau | mean and 95 % interval over videos |\n|---|---|")
     for a, b in dict.fromkeys(PAIRS):
         if a in means and b in means:
             gap = np.array([means[a][k][0] - means[b][k][0] for k in means[a]])
             print(f"| {a} minus {b} | {bootstrap_interval(gap)} |")
+
+
+def _validation(found: dict[str, Any], row: str) -> str:
+    """Mean tau on the validation videos at the epochs they chose, over folds, seeds and trainings."""
+    runs = [run["validation"] for key, run in found.items() if key.rpartition("/")[0] == row]
+    values = [tau for tau in np.ravel(np.array(runs, dtype=object)) if tau is not None]
+    return f"{np.mean(values):.3f}" if values else "-"
 
 
 def _over_seeds(runs: list[dict[str, Any]]) -> dict[str, list[float]]:

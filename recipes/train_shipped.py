@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from videograph.examples import Example
 from videograph.features import extract
 from videograph.inputs import inputs_from
 from videograph.learn import Learned, learn, make_plan
-from videograph.metrics import bootstrap_interval, rank_correlation
+from videograph.metrics import bootstrap_interval, human_correlation, rank_correlation
 from videograph.model import VideoGraph
 from videograph.records import VideoFeatures
 from videograph.scoring import score_video
@@ -141,6 +142,8 @@ def measure(work: Path) -> None:
             path.write_text(json.dumps(_measured(read_features(work, number), fold)))
             print(f"fold {number} is measured", flush=True)
     told = _told(work)
+    if not told:
+        sys.exit(f"{work} has no features of a fold. Run extract first.")
     print(f"{len(told)} of 5 folds, epochs {[t['epochs'] for t in told]}\n")
     print("| scores | tau | 95 % interval | rho | sd over seeds |\n|---|---|---|---|---|")
     for name in told[0]["rows"]:
@@ -161,17 +164,30 @@ def _row(told: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.concatenate([np.array(fold["rows"][name]) for fold in told], 1)
 
 
+def _all_told(work: Path) -> list[dict[str, Any]]:
+    told = _told(work)
+    if len(told) != len(read_folds()):
+        sys.exit(
+            f"{work} has the figures of {len(told)} folds of {len(read_folds())}. Run folds first."
+        )
+    return told
+
+
 def figure(work: Path) -> str:
     """The folds' figure as the model's card tells it."""
-    told = _told(work)
+    told, ratings = _all_told(work), Ratings()
+    people = np.mean([
+        human_correlation(users[:, ratings.picks[k]], mode="mode1").tau[0]
+        for k, users in ratings.users.items()
+    ])  # fmt: skip
     five, one, place = (
         _row(told, name)[..., 0] for name in ("five trainings together", "one training", "position")
     )
     return (
         f"TVSum, five disjoint folds, from video files, mode 1: tau {five.mean():.3f} for five trainings "
-        f"averaged, {one.mean():.3f} (sd {one.mean(1).std(ddof=1):.3f}) for one like this; chance .000, "
-        f"position {place.mean():.3f}, people .183. This one learned from all the videos, so it has no "
-        "figure of its own there."
+        f"averaged, {one.mean():.3f} (sd {one.mean(1).std(ddof=1):.3f}) for one like this; chance 0, "
+        f"position {place.mean():.3f}, people {people:.3f}. This one learned from all the videos, so it has "
+        "no figure of its own there."
     )
 
 
@@ -210,7 +226,7 @@ def position(n_steps: int) -> np.ndarray:
 def ship(work: Path) -> None:
     """Train on all videos, for as many epochs as the folds chose in the middle, and save."""
     ratings, seen = Ratings(), read_features(work, None)
-    epochs = int(np.median([epoch for fold in _told(work) for epoch in fold["epochs"]]))
+    epochs = int(np.median([epoch for fold in _all_told(work) for epoch in fold["epochs"]]))
     examples = {k: ratings.example(k, seen[k]) for k in seen}
     for seed in SEEDS:
         model = train(examples, sorted(examples), (), seed, epochs).model

@@ -12,7 +12,7 @@ class InputDropout(nn.Dropout):
     """As `nn.Dropout`, with a share in steps of 1/256.
 
     Drawing is what takes the time on a CPU, where each entry has a draw of its own: here eight entries
-    share one, a byte each. Over inputs, which are far wider than any layer, that is a seventh of a training.
+    share one, a byte each. Over inputs, far wider than any layer, that saves a seventh of a training.
     """
 
     def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
