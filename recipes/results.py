@@ -27,7 +27,7 @@ from results_data import (
     title_cosine,
     words_in,
 )
-from results_linear import LinearMap, attention_trial
+from results_linear import RIDGE_TOPIC, LinearMap, attention_trial
 from results_relational import captions_told, linear_scores, relational_examples
 from results_trials import Bench, Variant, block_means, examples, run_examples
 
@@ -59,14 +59,25 @@ def variant(name: str, top: Any = None, loss: Any = None, **model: Any) -> Varia
 
 _VALIDATION = ", validation videos too"
 _ALONE = {"objective": "unsupervised", "select": "last", "epochs": 10}
-_UNTAUGHT = variant("unsupervised", _ALONE)
+_UNTAUGHT = variant("unsupervised", _ALONE, topic_rank=0)
+_NO_TOPIC = variant("without topic", topic_rank=0)
+_SCORER = variant("attention scorer", topic_rank=0)
+_TOPIC_SCORER = Variant("attention scorer with topic")
+
+
+def _in_numbers(of: Variant) -> list[Variant]:
+    """One training, the mean of five and of ten, and each with the validation videos as teachers too."""
+    numbers = {"": 1, ", mean of five trainings": 5, ", mean of ten trainings": 10}
+    return [
+        replace(of, name=f"{of.name}{tail}{_VALIDATION if more else ''}", members=n, refitted=more)
+        for tail, n in numbers.items()
+        for more in (False, True)
+    ]
+
+
 VARIANTS = [
-    variant("full"),
-    Variant(f"full{_VALIDATION}", refitted=True),
-    Variant("full, mean of five trainings", members=5),
-    Variant(f"full, mean of five trainings{_VALIDATION}", members=5, refitted=True),
-    Variant("full, mean of ten trainings", members=10),
-    Variant(f"full, mean of ten trainings{_VALIDATION}", members=10, refitted=True),
+    *_in_numbers(Variant("full")),
+    *_in_numbers(_NO_TOPIC),
     variant("without words", language="none"),
     Variant("words shuffled", shuffled_words=True),
     variant("without objects", use_objects=False),
@@ -77,11 +88,8 @@ VARIANTS = [
     variant("without regulariser", loss={"structure": 0.0}),
     variant("frames shuffled", shuffle_frames=True),
     Variant("linear map as an input", extra=("change", "linear")),
-    Variant("attention scorer"),
-    Variant("attention scorer, mean of five trainings", members=5),
-    Variant(f"attention scorer, mean of five trainings{_VALIDATION}", members=5, refitted=True),
-    Variant("attention scorer, mean of ten trainings", members=10),
-    Variant(f"attention scorer, mean of ten trainings{_VALIDATION}", members=10, refitted=True),
+    *_in_numbers(_SCORER),
+    *_in_numbers(_TOPIC_SCORER),
     _UNTAUGHT,
 ]
 
@@ -96,6 +104,7 @@ def on_summe(
             "time_encoding": "none",
             "input_dropout": 0.1,
             "language": "none",
+            "topic_rank": 0,
         }
         | model,
     }
@@ -133,9 +142,9 @@ SUMME = [
 SUMME21 = [
     _UNTAUGHT,
     variant("unsupervised, without words", _ALONE, language="none"),
-    variant("unsupervised, K = 0", _ALONE, n_recursions=0),
-    variant("unsupervised, K = 3", _ALONE, n_recursions=3),
-    variant("unsupervised, without time encoding", _ALONE, time_encoding="none"),
+    variant("unsupervised, K = 0", _ALONE, n_recursions=0, topic_rank=0),
+    variant("unsupervised, K = 3", _ALONE, n_recursions=3, topic_rank=0),
+    variant("unsupervised, without time encoding", _ALONE, time_encoding="none", topic_rank=0),
 ]
 """No labels are read, so all videos teach."""
 ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME, "summe21": SUMME21}
@@ -144,8 +153,8 @@ _BOTH = "full + ridge, frames"
 _MORE = ("", _VALIDATION)
 PAIRS = [
     *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
-      "ridge, frames", "ridge, all inputs", "without words", "words shuffled", "without objects",
-      "without words and objects", *(f"K = {k}" for k in (0, 2, 3, 4, 5)), "attention scorer",
+      "ridge, frames", "ridge, all inputs", RIDGE_TOPIC, "without topic", "without words", "words shuffled",
+      "without objects", "without words and objects", *(f"K = {k}" for k in (0, 2, 3, 4, 5)), "attention scorer",
       "without time encoding", "without regulariser", "frames shuffled", "linear map as an input",
       "unsupervised")),
     ("K = 3", "K = 3, separate weights"),
@@ -153,7 +162,12 @@ PAIRS = [
       "attention scorer")),
     *((f"full, mean of {n} trainings{more}", other) for n in ("five", "ten") for more in _MORE
       for other in ("full", "ridge, frames", "ridge, all inputs", "human leave-one-out",
-      f"attention scorer, mean of {n} trainings{more}")),
+      RIDGE_TOPIC, f"without topic, mean of {n} trainings{more}",
+      f"attention scorer, mean of {n} trainings{more}",
+      f"{_TOPIC_SCORER.name}, mean of {n} trainings{more}")),
+    (_TOPIC_SCORER.name, "attention scorer"),
+    ("full", _TOPIC_SCORER.name),
+    (RIDGE_TOPIC, "ridge, frames"),
     *((f"full, mean of ten trainings{more}", f"full, mean of five trainings{more}") for more in _MORE),
     *((f"full{more}", other) for more in ("", ", mean of five trainings",
       ", mean of five trainings, validation videos too") for other in (
@@ -222,8 +236,9 @@ def references(name: str) -> None:
     for title, kinds in (
         ("ridge, frames", "f"),
         ("ridge, all inputs", "fdp" + "oct" * (name == "tvsum")),
+        (RIDGE_TOPIC, "F"),
     ):
-        if not SETS[name][2]:
+        if not SETS[name][2] or (title == RIDGE_TOPIC and name != "tvsum"):
             continue
         linear, scores = LinearMap(made, kinds), {}
         for fold in folds(name):

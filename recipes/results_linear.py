@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from results_data import change, classes, mean_object, places, title_cosine
+from results_data import change, classes, mean_object, places, title_cosine, words_in
 from results_trials import (
     Bench,
     Variant,
@@ -21,13 +21,20 @@ from results_trials import (
 )
 from torch import nn
 
+from videograph.config import ModelConfig
 from videograph.examples import Example, batch_of
+from videograph.inputs import Inputs
 from videograph.losses import ranking_loss
 from videograph.metrics import rank_correlation
+from videograph.model import Topic
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0)
-WEIGHTS = {"f": 1.0, "o": 1.0, "c": 0.25, "d": 0.25, "p": 0.25, "t": 0.1}
-"""Squared weight of each group of inputs: frames, objects, classes, change, place, title."""
+WEIGHTS = {"f": 1.0, "F": 1.0, "o": 1.0, "c": 0.25, "d": 0.25, "p": 0.25, "t": 0.1}
+"""Squared weight of each group of inputs: frames, frames and their products with the title, objects,
+classes, change, place, nearness of captions to the title."""
+TOPIC_WEIGHT = 6.0
+"""How much the products with the title weigh beside the frames; of 1, 3 and 6, by validation."""
+RIDGE_TOPIC = "ridge, frames times title"
 
 
 class LinearMap:
@@ -45,10 +52,18 @@ class LinearMap:
         self.kernel = sum(WEIGHTS[kind] * self._kernel(kind) for kind in kinds)
 
     def _kernel(self, kind: str) -> np.ndarray:
+        if kind == "F":
+            titles = np.stack([self._title(k) for k in self.keys])
+            video = np.repeat(np.arange(len(self.keys)), [len(self.rows[k]) for k in self.keys])
+            near = (1 + TOPIC_WEIGHT * titles @ titles.T) / (1 + TOPIC_WEIGHT)
+            return self._kernel("f") * near[np.ix_(video, video)]
         rows = np.concatenate([_centred(_inputs(self.bench, k, kind)) for k in self.keys]).astype(
             np.float32
         )
         return (rows @ rows.T / (rows**2).sum(1).mean()).astype(np.float64)
+
+    def _title(self, key: str) -> np.ndarray:
+        return self.bench.vectors.of_text(words_in(self.bench.dataset.videos[key].title))
 
     def fitted(
         self, train: Sequence[str], keys: Sequence[str], penalty: float
@@ -111,20 +126,37 @@ def _centred(rows: np.ndarray) -> np.ndarray:
 
 
 class AttentionScorer(nn.Module):
-    """Self-attention over all steps, then two layers for each: after VASNet (Fajtl et al., 2018)."""
+    """Self-attention over all steps, then two layers for each: after VASNet (Fajtl et al., 2018).
 
-    def __init__(self, dim: int, width: int = 64) -> None:
+    With a `topic_rank` the title also says which features count, as in VideoGraph.
+    """
+
+    def __init__(self, inputs: Inputs, width: int = 64, topic_rank: int = 0) -> None:
         super().__init__()
+        dim = inputs.features.shape[-1]
         self.enter = nn.Sequential(nn.Dropout(0.2), nn.Linear(dim, width), nn.LayerNorm(width))
         self.attend = nn.MultiheadAttention(width, 1, batch_first=True)
         self.norm = nn.LayerNorm(width)
         self.score = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.2), nn.Linear(width, 1)
         )
+        self.topic = None
+        if topic_rank:
+            assert inputs.word_features is not None
+            word_dim = inputs.word_features.shape[-1]
+            config = ModelConfig(dim, word_dim=word_dim, width=width, topic_rank=topic_rank)
+            self.topic = Topic(config)
+            self.topic.initialise()
 
-    def forward(self, features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs: Inputs) -> torch.Tensor:
         """(B, T)."""
-        x = self.enter(features)
+        mask = inputs.frame_mask
+        drop, project, norm = self.enter
+        seen = drop(inputs.features)
+        x = project(seen)
+        if self.topic is not None and (about := self.topic.about(inputs)) is not None:
+            x = x + self.topic(seen, about)
+        x = norm(x)
         heard, _ = self.attend(x, x, x, key_padding_mask=~mask, need_weights=False)
         return self.score(self.norm(x + heard)).squeeze(-1)
 
@@ -139,7 +171,8 @@ def attention_trial(
     by_key = {e.key: e for e in made}
     for member in range(variant.members):
         own = seed * variant.members + member
-        key = ("attention", own, fold["fold"], variant.refitted, variant.extra)
+        rank = merged(variant, own)["model"]["topic_rank"]
+        key = ("attention", own, fold["fold"], variant.refitted, variant.extra, rank)
         if key not in kept:
             kept[key] = _trained(fold, variant, by_key, own, mode)
         epoch, best, model = kept[key]
@@ -166,24 +199,27 @@ def _trained(
     of another training for as long, on the validation videos too."""
     train = [by_key[k] for k in learned_from(fold, variant)]
     validation = [by_key[k] for k in fold["val"]]
-    settings = merged(variant, seed)[""]
+    settings = merged(variant, seed)
+    n_epochs, rank = settings[""]["epochs"], settings["model"]["topic_rank"]
     best, chosen = -1.0, (0, nn.Module())
-    for epoch, model in enumerate(scorer_epochs(train, seed, settings["epochs"]), 1):
+    for epoch, model in enumerate(scorer_epochs(train, seed, n_epochs, rank), 1):
         taus = [
             rank_correlation(scorer_scores(model, e), e.users, mode=mode).tau[0] for e in validation
         ]
-        if np.mean(taus) > best or settings["select"] == "last":
+        if np.mean(taus) > best or settings[""]["select"] == "last":
             best, chosen = float(np.mean(taus)), (epoch, copy.deepcopy(model))
     epoch, model = chosen
     if variant.refitted:
-        *_, model = scorer_epochs([*train, *validation], seed, epoch)
+        *_, model = scorer_epochs([*train, *validation], seed, epoch, rank)
     return epoch, best, model
 
 
-def scorer_epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterator[nn.Module]:
+def scorer_epochs(
+    train: Sequence[Example], seed: int, n_epochs: int, topic_rank: int = 0
+) -> Iterator[nn.Module]:
     """The scorer after each epoch, by the same recipe: inputs, loss, and running mean of weights."""
     torch.manual_seed(seed)
-    model = AttentionScorer(train[0].inputs.features.shape[-1])
+    model = AttentionScorer(train[0].inputs, topic_rank=topic_rank)
     kept = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
     )
@@ -194,9 +230,7 @@ def scorer_epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterato
         for i in range(0, len(order), 5):
             inputs, target = batch_of([train[j] for j in order[i : i + 5]], 0.15)
             assert target is not None and target.importance is not None
-            loss = ranking_loss(
-                model(inputs.features, inputs.frame_mask), target.importance, inputs.frame_mask
-            )
+            loss = ranking_loss(model(inputs), target.importance, inputs.frame_mask)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -208,4 +242,4 @@ def scorer_epochs(train: Sequence[Example], seed: int, n_epochs: int) -> Iterato
 def scorer_scores(model: nn.Module, example: Example) -> np.ndarray:
     """Of each node, (n_nodes,)."""
     model.eval()
-    return model(example.inputs.features, example.inputs.frame_mask)[0].double().numpy()
+    return model(example.inputs)[0].double().numpy()

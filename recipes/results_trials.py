@@ -199,7 +199,8 @@ RECIPE: dict[str, dict[str, Any]] = {
         learning_rate=3e-3, weight_decay=0.05, warmup_epochs=2, average=0.9, device="cpu",
     ),
     "model": dict(
-        width=64, n_recursions=1, dropout=0.2, input_dropout=0.2, n_objects=3, time_encoding="relative",
+        width=64, n_recursions=1, dropout=0.2, input_dropout=0.2, n_objects=3, topic_rank=128,
+        time_encoding="relative",
     ),
     "loss": {},
 }  # fmt: skip

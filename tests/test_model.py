@@ -35,6 +35,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"refine_edges": False, "share_weights": False},
     {"tie_affinity": True},
     {"fusion": "late"},
+    {"topic_rank": 5},
     {"object_pooling": "mean"},
     {"use_objects": False},
     {"language": "none"},
@@ -43,7 +44,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"time_encoding": "relative", "centre_features": True},
     {"temporal_edges": "sparse", "window": 3, "n_landmarks": 4},
 ]
-PLAIN = OPTIONS[:9]
+PLAIN = OPTIONS[:10]
 """Those that do not look at the order of steps."""
 
 
@@ -186,8 +187,25 @@ def test_late_words_change_scores_but_no_edge() -> None:
     assert (a.scores - b.scores).abs().max() > 1e-4
 
 
-def test_no_language_is_an_empty_mask() -> None:
-    net, inputs = model(), video()
+def test_the_topic_is_what_is_said_of_the_whole_video() -> None:
+    net, other = (model(topic_rank=5, n_recursions=0) for _ in range(2))
+    assert other.topic is not None
+    torch.nn.init.zeros_(other.topic.join.weight)
+    always, sometimes = video(), video(timed=True)
+    assert not sometimes.word_mask.all(1).any()
+    close(net(sometimes).scores, other(sometimes).scores)
+    moved = net(always).logits - other(always).logits
+    assert moved.std() > 0.01  # frames differ in what they have of it
+
+
+def test_late_fusion_has_no_topic() -> None:
+    assert model(topic_rank=5, fusion="late").topic is None
+    assert model(topic_rank=5, language="none").topic is None
+
+
+@pytest.mark.parametrize("topic_rank", [0, 5])
+def test_no_language_is_an_empty_mask(topic_rank: int) -> None:
+    net, inputs = model(topic_rank=topic_rank), video()
     assert inputs.word_mask is not None
     silent = net(replace(inputs, word_mask=torch.zeros_like(inputs.word_mask)))
     without = model(language="none")

@@ -98,6 +98,9 @@ class ModelConfig:
     another video, a control for training; "none": no words, and no weights for them."""
     fusion: str = "early"
     """"early": words are in the nodes before any edge; "late": they join after the last graph."""
+    topic_rank: int = 0
+    """Products of what a frame shows with what the whole video is said to be about that reach its first
+    node: the title says which features count. 0 leaves them out; read with early fusion only."""
     share_weights: bool = True
     """One set of weights for all recursions: fewer to learn, and K can be read as depth of thought."""
     refine_edges: bool = True
@@ -139,7 +142,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("feature_dim", "width", "steps_per_node"):
             _in_range(name, getattr(self, name), 1, 1_000_000)
-        for name in ("object_dim", "word_dim", "n_objects", "window", "n_landmarks"):
+        for name in ("object_dim", "word_dim", "n_objects", "topic_rank", "window", "n_landmarks"):
             _in_range(name, getattr(self, name), 0, 1_000_000)
         _in_range("n_recursions", self.n_recursions, 0, 64)
         _in_range("full_steps", self.full_steps, 1, 1 << 40)

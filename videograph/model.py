@@ -31,6 +31,9 @@ Step = TypeVar("Step", bound=nn.Module)
 
 STEPS_AT_A_TIME = 512
 """Steps whose objects are held at once when no gradient is wanted."""
+TOPIC_SCALE = 8.0
+"""Spread of the first weights of W_b: a random map keeps the cosines between topics, and with weights this
+large training turns it little, while W_a and W_c, which start near 0, learn fast (docs/results.md)."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,44 @@ class Projection(nn.Sequential):
 
     def __init__(self, dim: int, width: int) -> None:
         super().__init__(nn.Linear(dim, width), nn.LayerNorm(width))
+
+    def with_more(self, features: Tensor, more: Tensor) -> Tensor:
+        """The same with something added before the layer norm, (..., width)."""
+        return self[1](self[0](features) + more)
+
+
+class Topic(nn.Module):
+    """Which features of a frame count, by what the whole video is said to be about (Eq. 1a).
+
+    Words of a title, added, move all frames of a video alike; multiplied with what frames show, they tell
+    the frames apart.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        rank = config.topic_rank
+        self.of_frames = nn.Linear(config.feature_dim, rank, bias=False)
+        self.of_words = nn.Linear(config.word_dim, rank, bias=False)
+        self.join = nn.Linear(rank, config.width, bias=False)
+
+    def initialise(self) -> None:
+        """Products start near 0; W_b, see `TOPIC_SCALE`."""
+        nn.init.xavier_uniform_(self.of_frames.weight, 0.1)
+        nn.init.normal_(self.of_words.weight, std=TOPIC_SCALE)
+        nn.init.xavier_uniform_(self.join.weight, 0.1)
+
+    def about(self, inputs: Inputs) -> Tensor | None:
+        """W_b q, q the mean, length 1, of the words that hold at every step, or 0, (B, 1, r); None
+        where there are no words at all."""
+        words, mask = inputs.word_features, inputs.word_mask
+        if words is None or mask is None:
+            return None
+        always = mask if mask.ndim == 2 else (mask | ~inputs.frame_mask[..., None]).all(1)
+        return self.of_words(unit(always[:, None].to(words.dtype) @ words))
+
+    def forward(self, frames: Tensor, about: Tensor) -> Tensor:
+        """W_c ((W_a phi) * (W_b q)), (B, T, d), to add to W_f phi."""
+        return self.join(self.of_frames(frames) * about)
 
 
 class Listening(nn.Module):
@@ -271,6 +312,7 @@ class VideoGraph(nn.Module, Checkpointed):
         self.project_objects = Projection(config.object_dim, width) if objects else None
         self.project_words = Projection(config.word_dim, width) if language else None
         early = language and config.fusion == "early"
+        self.topic = Topic(config) if early and config.topic_rank else None
         self.frames_listen = Listening(width, early)
         self.objects_listen = Listening(width, early) if objects else None
         self.late = Listening(width, True) if language and not early else None
@@ -366,10 +408,15 @@ class VideoGraph(nn.Module, Checkpointed):
 
     def _frames(self, inputs: Inputs, words: Tensor | None, word_mask: Tensor | None) -> Tensor:
         places, heard = _places(inputs.frame_mask, self.config), self._early(words)
+        about = self.topic.about(inputs) if self.topic else None
 
         def make(at: slice) -> Tensor:
             seen = self.input_dropout(inputs.features[:, at])
-            frames = self.project_frames(seen) + places(at)  # f, (B, T, d)
+            if self.topic is None or about is None:
+                frames = self.project_frames(seen)
+            else:
+                frames = self.project_frames.with_more(seen, self.topic(seen, about))  # Eq. 1a
+            frames = frames + places(at)  # f, (B, T, d)
             return self.frames_listen(frames, heard, _steps_of(word_mask, at))
 
         return by_steps(inputs.frame_mask.shape[1], make)
@@ -424,6 +471,8 @@ class VideoGraph(nn.Module, Checkpointed):
                 nn.init.xavier_uniform_(module.weight, 0.1 if module.bias is None else 1.0)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        if self.topic is not None:
+            self.topic.initialise()
         share = self.config.initial_score
         nn.init.constant_(self.classify.bias, math.log(share / (1 - share)))
 
