@@ -154,8 +154,8 @@ _MORE = ("", _VALIDATION)
 PAIRS = [
     *(("full", other) for other in ("smoothed feature change", "position", "VideoGraph, training-free",
       "ridge, frames", "ridge, all inputs", RIDGE_TOPIC, "without topic", "without words", "words shuffled",
-      "without objects", "without words and objects", *(f"K = {k}" for k in (0, 2, 3, 4, 5)), "attention scorer",
-      "without time encoding", "without regulariser", "frames shuffled", "linear map as an input",
+      "without objects", "without words and objects", *(f"K = {k}" for k in (0, 2, 3, 4, 5)),
+      "attention scorer", "without time encoding", "without regulariser", "frames shuffled", "linear map as an input",
       "unsupervised")),
     ("K = 3", "K = 3, separate weights"),
     *((f"full{_VALIDATION}", other) for other in ("ridge, frames", "ridge, all inputs", "full",
