@@ -40,6 +40,7 @@ FORMS: dict[str, list[str]] = {
     "without objects": ["model.use_objects=false"],
     "without either": ["model.use_objects=false", "model.language=none"],
     "one recursion": ["model.n_recursions=1"],
+    "one recursion, topic": ["model.n_recursions=1", "model.topic_rank=128"],
     "two recursions": ["model.n_recursions=2"],
     "K = 0": ["model.n_recursions=0"],
     "nodes of 8 steps": _NODES,

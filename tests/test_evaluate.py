@@ -627,6 +627,11 @@ def test_a_model_with_language_hears_the_words(tmp_path: Path):
     talking, swapped = replace(mute, videos=told), replace(mute, videos=crossed)
     assert np.abs(said("both", talking) - said("both", mute)).max() > 1e-4
     assert said("none", talking) == pytest.approx(said("none", mute))
+    heard_none = "learned with words and heard none"
+    for language, warned in (("both", True), ("none", False)):
+        said(language, mute)
+        table = benchmark.evaluate(mute, [benchmark.read_scores(tmp_path / "p.h5")], config=QUICK)
+        assert any(heard_none in warning for warning in table.warnings) is warned
     assert said("shuffled", talking) == pytest.approx(said("both", swapped))
     wide = {k: replace(v, word_features=np.ones((3, 7), np.float32)) for k, v in told.items()}
     with pytest.raises(UsageError, match=r"words have 7 numbers\. Allowed: 4"):
@@ -637,6 +642,39 @@ def run(*arguments: object) -> int:
     with pytest.raises(SystemExit) as stop:
         main([str(a) for a in arguments])
     return int(stop.value.code or 0)
+
+
+def test_words_on_the_command_line_reach_a_trained_model(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    import h5py
+    import torch
+
+    from videograph.config import ModelConfig
+    from videograph.model import VideoGraph
+
+    torch.manual_seed(0)
+    config = ModelConfig(feature_dim=1280, word_dim=4, width=8, n_recursions=0, topic_rank=3)
+    VideoGraph(config).save_pretrained(tmp_path / "model")
+    words, rng = tmp_path / "words.h5", np.random.default_rng(0)
+    with h5py.File(words, "w") as file:
+        for key in load_dataset(data / "tvsum").videos:
+            file[f"{key}/word_features"] = rng.normal(size=(3, 4)).astype(np.float32)
+    common = ["evaluate", "--dataset", data / "tvsum", "--features", "mobilenetv2", "--draws", 1]
+    asked = [*common, "--model", tmp_path / "model", "--predictions"]
+    assert run(*asked, tmp_path / "mute.h5") == 0
+    assert "heard none" in capfd.readouterr().out
+    assert run(*asked, tmp_path / "told.h5", "--words", words) == 0
+    assert "heard none" not in capfd.readouterr().out
+    a, b = (
+        benchmark.read_scores(tmp_path / f"{name}.h5").scores[-1, -1] for name in ("mute", "told")
+    )
+    assert all(np.abs(a[key] - b[key]).max() > 1e-4 for key in a)
+    assert run(*asked, tmp_path / "no.h5", "--words", "lexical") == 2
+    told = capfd.readouterr()
+    assert (
+        told.out == "" and '"lexical" is no file' in told.err and not (tmp_path / "no.h5").exists()
+    )
 
 
 def test_command_line(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):

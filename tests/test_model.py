@@ -198,6 +198,13 @@ def test_the_topic_is_what_is_said_of_the_whole_video() -> None:
     assert moved.std() > 0.01  # frames differ in what they have of it
 
 
+def test_a_long_video_has_its_topic_in_one_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, inputs = model(topic_rank=5), collate([video(), video(9, T + 6)])
+    short = net(inputs)
+    monkeypatch.setattr("videograph.model.TURNED_STEPS", T)
+    close(net(inputs).scores, short.scores)
+
+
 def test_late_fusion_has_no_topic() -> None:
     assert model(topic_rank=5, fusion="late").topic is None
     assert model(topic_rank=5, language="none").topic is None

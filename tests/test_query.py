@@ -249,9 +249,7 @@ def test_titles_guide_better_than_nothing_on_tvsum(tvsum: Dataset) -> None:
     assert len(gains) == 40 and found.low > 0 and found.mean > 0.005
 
 
-def test_evaluate_takes_words_for_the_form_without_training_only(
-    tvsum: Dataset, tmp_path: Path
-) -> None:
+def test_words_that_guide_are_for_the_form_without_training(tvsum: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="words guide the training-free form"):
         predict(tvsum, tmp_path / "p.h5", model="runs/x", words="lexical")
     with pytest.raises(UsageError, match="cannot be read as word features"):

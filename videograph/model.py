@@ -34,6 +34,8 @@ STEPS_AT_A_TIME = 512
 TOPIC_SCALE = 8.0
 """Spread of the first weights of W_b: a random map keeps the cosines between topics, and with weights this
 large training turns it little, while W_a and W_c, which start near 0, learn fast (docs/results.md)."""
+TURNED_STEPS = 256
+"""Steps from which on the three maps of a topic are multiplied first, which then takes less time."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,12 @@ class Topic(nn.Module):
 
     def forward(self, frames: Tensor, about: Tensor) -> Tensor:
         """W_c ((W_a phi) * (W_b q)), (B, T, d), to add to W_f phi."""
-        return self.join(self.of_frames(frames) * about)
+        if frames.shape[1] < TURNED_STEPS:
+            return self.join(self.of_frames(frames) * about)
+        turned = (
+            self.join.weight * about
+        ) @ self.of_frames.weight  # one map for each video, (B, d, dim)
+        return frames @ turned.transpose(1, 2)
 
 
 class Listening(nn.Module):

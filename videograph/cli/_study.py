@@ -32,7 +32,8 @@ def evaluate(
     words: Annotated[
         str | None,
         typer.Option(
-            help="An h5 of word features, or a text encoder: titles guide --model training-free."
+            help="An h5 of word features that --model hears, as in training. For --model training-free "
+            "also a text encoder: titles guide it."
         ),
     ] = None,
     baseline: Annotated[
@@ -94,9 +95,16 @@ def evaluate(
         benchmark.refuse_taken(path, table=path in outputs, force=force)
     config = EvaluateConfig(splits, protocol, capacity, shot_score, spread, draws, seed)
     files = [benchmark.read_scores(path) for path in scores or []]
-    found = load_dataset(dataset, features=features, ratings=ratings)
+    guide = words if model == "training-free" else None
+    heard = None if guide else words
+    if heard and not Path(heard).is_file():
+        raise UsageError(
+            f'"{heard}" is no file; a trained model hears an h5 of word features. Try that which it was '
+            "trained with, or --model training-free."
+        )
+    found = load_dataset(dataset, features=features, ratings=ratings, words=heard)
     if model:
-        files.append(benchmark.predict(found, predictions, model=model, words=words, config=config))
+        files.append(benchmark.predict(found, predictions, model=model, words=guide, config=config))
     if compare:
         pair = [benchmark.read_scores(path) for path in compare]
         table = benchmark.compare(found, *pair, config=config)

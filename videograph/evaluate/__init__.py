@@ -19,7 +19,7 @@ from videograph.datasets import Dataset
 from videograph.datasets._splits import Splits
 from videograph.errors import UsageError
 from videograph.evaluate._choose import LEGACY, choose_epochs, splits_with
-from videograph.evaluate._predict import leaked, predict
+from videograph.evaluate._predict import UNHEARD, leaked, predict
 from videograph.evaluate._qfvs import COLUMNS as QUERY_COLUMNS
 from videograph.evaluate._qfvs import query_rows
 from videograph.evaluate._report import FORMS, as_terminal, refuse_taken, write_table
@@ -174,6 +174,11 @@ def _row_of(
         warnings.append(
             f"{file.name}: the epoch was chosen on the videos it is scored on; such a figure is too high"
             " and stands beside others of its kind only"
+        )
+    if UNHEARD in file.attributes:
+        warnings.append(
+            f"{file.name}: the model learned with words and heard none here; give those it was trained "
+            "with: --words FILE.h5"
         )
     if learned := leaked(file, splits):
         warnings.append(

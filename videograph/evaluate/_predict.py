@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TRAINED_ON = "trained_on"
 """Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
+UNHEARD = "words_unheard"
+"""Attribute of a score file whose model reads words where the data set had none."""
 
 
 def predict(
@@ -41,7 +43,8 @@ def predict(
         model: "training-free", or a checkpoint; with "{split}" in it, one for each split, which then
             scores the split's validation and test videos.
         words: an h5 of word features, or the name of a text encoder: the title, met in what is said and
-            named at each step, guides the training-free form. None: it runs without words.
+            named at each step, guides the training-free form. None: it runs without words. A trained model
+            hears those that the data set was loaded with.
         config: splits and seed.
 
     Raises:
@@ -53,7 +56,7 @@ def predict(
     if words is not None and model != "training-free":
         raise UsageError(
             f"words guide the training-free form; {model} hears the words that its data set holds. "
-            "Try --model training-free."
+            "Load the data set with them."
         )
     attributes = {"model": model, "features": dataset.features, "dataset": dataset.name}
     if dataset.query_videos:
@@ -66,14 +69,16 @@ def predict(
         attributes["words"] = words
         scores, attributes[TRAINED_ON] = _guided(dataset, words), ""
     elif "{split}" not in model:
-        scores, attributes[TRAINED_ON] = _scored(dataset, tuple(dataset.videos), model, config)
+        scores, found = _scored(dataset, tuple(dataset.videos), model, config)
+        attributes |= found
     else:
         scores = {}
         for i, fold in enumerate(folds_of(dataset, config).folds):
             name = model.replace("{split}", str(i))
-            held, learned = _scored(dataset, (*fold.val, *fold.test), name, config)
+            held, found = _scored(dataset, (*fold.val, *fold.test), name, config)
             scores |= {f"split_{i}/{key}": value for key, value in held.items()}
-            attributes[f"{TRAINED_ON}_{i}"] = learned
+            attributes[f"{TRAINED_ON}_{i}"] = found.pop(TRAINED_ON)
+            attributes |= found
     write_scores(path, scores, attributes)
     return replace(read_scores(path), name=model if model == "training-free" else path.stem)
 
@@ -90,8 +95,9 @@ def _guided(dataset: Dataset, words: str) -> dict[str, np.ndarray]:
 
 def _scored(
     dataset: Dataset, keys: Sequence[str], model: str, config: EvaluateConfig
-) -> tuple[dict[str, np.ndarray], str]:
-    """Scores by key, and the videos of this data set that the model learned from."""
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Scores by key, and what is to be said of them: the videos of this data set that the model learned
+    from, and whether it missed its words."""
     from videograph.model import VideoGraph  # torch only where a model is asked
     from videograph.scoring import score_video
 
@@ -102,14 +108,17 @@ def _scored(
         learned = loaded.origin.videos
     is_control = loaded is not None and loaded.config.language == "shuffled"
     words = _words(dataset, config.seed if is_control else None)
+    found, facts = {}, {}
     if loaded is not None and loaded.config.has_language:
-        _admit_words([w for w in words.values() if w is not None], loaded.config.word_dim)
-    found = {}
+        heard = [w for w in words.values() if w is not None]
+        _admit_words(heard, loaded.config.word_dim)
+        facts |= {} if heard else {UNHEARD: "all"}
     for key in keys:
         features = dataset.videos[key].as_features(dataset.features)
         scored = score_video(features, model=loaded, words=words[key], seed=config.seed)
         found[key] = scored.scores
-    return found, " ".join(key for key in learned if key in dataset.videos)
+    facts[TRAINED_ON] = " ".join(key for key in learned if key in dataset.videos)
+    return found, facts
 
 
 def _words(dataset: Dataset, shuffled_by: int | None) -> dict[str, Words | None]:
