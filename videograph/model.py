@@ -144,10 +144,9 @@ class Topic(nn.Module):
         """W_c ((W_a phi) * (W_b q)), (B, T, d), to add to W_f phi."""
         if frames.shape[1] < TURNED_STEPS:
             return self.join(self.of_frames(frames) * about)
-        turned = (
-            self.join.weight * about
-        ) @ self.of_frames.weight  # one map for each video, (B, d, dim)
-        return frames @ turned.transpose(1, 2)
+        # One map for each video, (B, d, dim), then one product for each step.
+        of_video = (self.join.weight * about) @ self.of_frames.weight
+        return frames @ of_video.transpose(1, 2)
 
 
 class Listening(nn.Module):
