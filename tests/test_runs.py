@@ -66,10 +66,11 @@ def model_of(seen: VideoFeatures, **options: Any) -> VideoGraph:
 
 
 def timed_words(seen: VideoFeatures) -> Words:
-    """Two texts, each heard in a part of the video."""
-    mask = np.zeros((seen.n_steps, 2), bool)
+    """Two texts, each heard in a part of the video, and one heard everywhere."""
+    mask = np.zeros((seen.n_steps, 3), bool)
+    mask[:, 2] = True
     mask[: seen.n_steps // 3, 0] = mask[seen.n_steps // 2 :, 1] = True
-    return Words(np.random.default_rng(1).standard_normal((2, 5)).astype(np.float32), mask)
+    return Words(np.random.default_rng(1).standard_normal((3, 5)).astype(np.float32), mask)
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,10 @@ def timed_words(seen: VideoFeatures) -> Words:
         {},
         {"centre_features": True, "steps_per_node": 2},
         {"word_dim": 5, "language": "both", "fusion": "late", "refine_edges": False},
+        {"word_dim": 5, "language": "both", "topic_rank": 3},
         {"tie_affinity": True, "share_weights": False, "object_pooling": "mean"},
     ],
-    ids=["plain", "nodes of two steps", "timed words", "tied"],
+    ids=["plain", "nodes of two steps", "timed words", "topic", "tied"],
 )
 def test_a_model_scores_the_same_with_and_without_joining(
     seen: VideoFeatures, options: dict[str, Any], request: pytest.FixtureRequest
