@@ -147,7 +147,15 @@ SUMME21 = [
     variant("unsupervised, without time encoding", _ALONE, time_encoding="none", topic_rank=0),
 ]
 """No labels are read, so all videos teach."""
-ROWS = {"tvsum": VARIANTS, "summe_coordinates": VARIANTS, "summe": SUMME, "summe21": SUMME21}
+COORDINATES = [
+    replace(
+        v, settings=dict(v.settings) | {"model": {**v.settings.get("model", {}), "topic_rank": 0}}
+    )
+    for v in VARIANTS
+    if "topic" not in v.name
+]
+"""TVSum's rows without the topic: SumMe's videos have no title."""
+ROWS = {"tvsum": VARIANTS, "summe_coordinates": COORDINATES, "summe": SUMME, "summe21": SUMME21}
 
 _BOTH = "full + ridge, frames"
 _MORE = ("", _VALIDATION)

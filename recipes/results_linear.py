@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,8 +172,7 @@ def attention_trial(
     by_key = {e.key: e for e in made}
     for member in range(variant.members):
         own = seed * variant.members + member
-        rank = merged(variant, own)["model"]["topic_rank"]
-        key = ("attention", own, fold["fold"], variant.refitted, variant.extra, rank)
+        key = ("attention", repr(replace(variant, name="", members=1)), own, fold["fold"])
         if key not in kept:
             kept[key] = _trained(fold, variant, by_key, own, mode)
         epoch, best, model = kept[key]

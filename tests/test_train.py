@@ -10,6 +10,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -129,6 +130,21 @@ def test_a_video_of_long_shots_has_keyframes_too(tmp_path: Path) -> None:
     assert example.keyframes is not None and example.importance is not None
     assert example.keyframes.sum() == 3
     assert example.importance[example.keyframes > 0].min() >= example.importance.median()
+
+
+def test_shuffled_words_keep_what_holds_for_the_whole_video(examples: list[Example]) -> None:
+    def with_title(e: Example) -> Example:
+        words = e.inputs.word_features
+        assert words is not None
+        said = torch.zeros(1, e.n_steps, words.shape[1], dtype=torch.bool)
+        said[..., 0] = True
+        said[:, : e.n_steps // 2, 1:] = True
+        return replace(e, inputs=replace(e.inputs, word_mask=said))
+
+    for e in with_others_words([with_title(e) for e in examples], seed=1):
+        assert e.inputs.word_mask is not None
+        assert e.inputs.word_mask.shape[:2] == (1, e.n_steps)
+        assert e.inputs.word_mask[..., 0].all() and not e.inputs.word_mask[..., 1:].all(1).any()
 
 
 def test_shuffled_words_are_another_videos(examples: list[Example]) -> None:

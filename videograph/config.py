@@ -100,7 +100,7 @@ class ModelConfig:
     """"early": words are in the nodes before any edge; "late": they join after the last graph."""
     topic_rank: int = 0
     """Products of what a frame shows with what the whole video is said to be about that reach its first
-    node: the title says which features count. 0 leaves them out; read with early fusion only."""
+    node: the title says which features count. 0 leaves them out, as do late fusion and no language."""
     share_weights: bool = True
     """One set of weights for all recursions: fewer to learn, and K can be read as depth of thought."""
     refine_edges: bool = True

@@ -184,20 +184,28 @@ def _one_size(name: str, values: Sequence[Tensor | None]) -> int:
 def with_others_words(examples: Sequence[Example], seed: int) -> list[Example]:
     """Each video with the words of another one, the same one for the same seed: a control.
 
-    Words with times lose them: another video's times mean nothing here.
+    Words with times are heard at the same share of the video: what holds for the whole of it, as a title
+    does, and what does not, stay so.
+
+    Raises:
+        UsageError: less than two videos have words.
     """
     with_words = [i for i, e in enumerate(examples) if e.inputs.word_features is not None]
     if len(with_words) < 2:
-        raise UsageError("words can be shuffled between two videos with words or more.")
+        raise UsageError(
+            "words can be shuffled between two videos with words or more. Give words to more."
+        )
     order = np.random.default_rng(seed).permutation(with_words)
     given = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
     return [_hearing(e, examples[given[i]]) if i in given else e for i, e in enumerate(examples)]
 
 
 def _hearing(example: Example, other: Example) -> Example:
-    words = other.inputs.word_features
-    assert words is not None
-    mask = torch.ones(words.shape[:2], dtype=torch.bool)
+    words, mask = other.inputs.word_features, other.inputs.word_mask
+    assert words is not None and mask is not None
+    if mask.ndim == 3:
+        at = torch.linspace(0, mask.shape[1] - 1, example.n_steps).round().long()
+        mask = mask[:, at]
     return replace(example, inputs=replace(example.inputs, word_features=words, word_mask=mask))
 
 

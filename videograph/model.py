@@ -33,7 +33,7 @@ STEPS_AT_A_TIME = 512
 """Steps whose objects are held at once when no gradient is wanted."""
 TOPIC_SCALE = 8.0
 """Spread of the first weights of W_b: a random map keeps the cosines between topics, and with weights this
-large training turns it little, while W_a and W_c, which start near 0, learn fast (docs/results.md)."""
+large training turns it little, while W_a and W_c, which start near 0, learn fast."""
 TURNED_STEPS = 256
 """Steps from which on the three maps of a topic are multiplied first, which then takes less time."""
 

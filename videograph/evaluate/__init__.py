@@ -175,10 +175,10 @@ def _row_of(
             f"{file.name}: the epoch was chosen on the videos it is scored on; such a figure is too high"
             " and stands beside others of its kind only"
         )
-    if UNHEARD in file.attributes:
+    if silent := set(file.attributes.get(UNHEARD, "").split()):
         warnings.append(
-            f"{file.name}: the model learned with words and heard none here; give those it was trained "
-            "with: --words FILE.h5"
+            f"{file.name}: the model learned with words and heard none of {len(silent)} videos; give those "
+            "it was trained with: --words FILE.h5"
         )
     if learned := leaked(file, splits):
         warnings.append(

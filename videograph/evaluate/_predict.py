@@ -17,12 +17,13 @@ from videograph.evaluate._choose import folds_of
 from videograph.evaluate._scores import ScoreFile, read_scores, write_scores
 
 if TYPE_CHECKING:
+    from videograph.inputs import Inputs
     from videograph.records import Words
 
 TRAINED_ON = "trained_on"
 """Attribute of a score file: keys that its model learned from; with the split's number, of that split's."""
 UNHEARD = "words_unheard"
-"""Attribute of a score file whose model reads words where the data set had none."""
+"""Attribute of a score file whose model reads words: keys of videos for which the data set had none."""
 
 
 def predict(
@@ -78,7 +79,8 @@ def predict(
             held, found = _scored(dataset, (*fold.val, *fold.test), name, config)
             scores |= {f"split_{i}/{key}": value for key, value in held.items()}
             attributes[f"{TRAINED_ON}_{i}"] = found.pop(TRAINED_ON)
-            attributes |= found
+            if UNHEARD in found:
+                attributes[UNHEARD] = f"{attributes.get(UNHEARD, '')} {found[UNHEARD]}".strip()
     write_scores(path, scores, attributes)
     return replace(read_scores(path), name=model if model == "training-free" else path.stem)
 
@@ -110,9 +112,9 @@ def _scored(
     words = _words(dataset, config.seed if is_control else None)
     found, facts = {}, {}
     if loaded is not None and loaded.config.has_language:
-        heard = [w for w in words.values() if w is not None]
-        _admit_words(heard, loaded.config.word_dim)
-        facts |= {} if heard else {UNHEARD: "all"}
+        _admit_words([w for w in words.values() if w is not None], loaded.config.word_dim)
+        if silent := [key for key in keys if words[key] is None]:
+            facts[UNHEARD] = " ".join(silent)
     for key in keys:
         features = dataset.videos[key].as_features(dataset.features)
         scored = score_video(features, model=loaded, words=words[key], seed=config.seed)
@@ -124,13 +126,20 @@ def _scored(
 def _words(dataset: Dataset, shuffled_by: int | None) -> dict[str, Words | None]:
     """What each video says, None where it says nothing; with a seed, what another one says: the control."""
     from videograph.examples import examples_of, with_others_words, words_of
-    from videograph.records import Words
 
     if shuffled_by is None:
         return {key: words_of(video) for key, video in dataset.videos.items()}
     mixed = {e.key: e.inputs for e in with_others_words(examples_of(dataset), shuffled_by)}
-    heard = {key: inputs.word_features for key, inputs in mixed.items()}
-    return {key: None if x is None else Words(x[0].numpy()) for key, x in heard.items()}
+    return {key: _as_words(inputs) for key, inputs in mixed.items()}
+
+
+def _as_words(inputs: Inputs) -> Words | None:
+    from videograph.records import Words
+
+    if inputs.word_features is None or inputs.word_mask is None:
+        return None
+    timed = inputs.word_mask.ndim == 3
+    return Words(inputs.word_features[0].numpy(), inputs.word_mask[0].numpy() if timed else None)
 
 
 def _admit_words(words: Sequence[Words], word_dim: int) -> None:
