@@ -27,7 +27,7 @@ from videograph.examples import Example, batch_of
 from videograph.inputs import Inputs
 from videograph.losses import ranking_loss
 from videograph.metrics import rank_correlation
-from videograph.model import Topic
+from videograph.topic import Topic
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0)
 WEIGHTS = {"f": 1.0, "F": 1.0, "o": 1.0, "c": 0.25, "d": 0.25, "p": 0.25, "t": 0.1}

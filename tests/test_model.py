@@ -201,7 +201,7 @@ def test_the_topic_is_what_is_said_of_the_whole_video() -> None:
 def test_a_long_video_has_its_topic_in_one_map(monkeypatch: pytest.MonkeyPatch) -> None:
     net, inputs = model(topic_rank=5), collate([video(), video(9, T + 6)])
     short = net(inputs)
-    monkeypatch.setattr("videograph.model.TURNED_STEPS", T)
+    monkeypatch.setattr("videograph.topic.TURNED_STEPS", T)
     close(net(inputs).scores, short.scores)
 
 
