@@ -16,6 +16,7 @@ STREET = (
     ("config", "metrics", "attention", "dropout", "steady", "models"),
     ("graph", "spatial", "encoders", "datasets", "exporters", "sample_scenes", "progress"),
     ("losses", "checkpoint", "inputs", "shots", "summary", "relevance", "moments", "sample"),
+    ("topic",),
     ("model", "runs", "reasons", "labels", "video", "encoders.*", "datasets.*"),
     ("features", "objects", "language", "training_free", "nodes", "exporters.*"),
     ("examples",),
